@@ -1,0 +1,56 @@
+# One command each, with all the set-up it needs: make demo, make test, make check, make bench.
+# Needs git, make, binutils and python3 (3.11 or newer) with venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+ARGS ?=
+
+# A strict editable install links files one by one, so a new file (it touches its folder's
+# time stamp) asks for the short second step; new dependencies ask for the long first one.
+FOLDERS := $(shell find sv2rig kernels drivers -type d -not -name __pycache__)
+
+.PHONY: help demo test lint check wheel-check bench clean
+
+help:
+	@echo "make demo   a pool and a rig on this machine, mining      (ARGS=\"--headless --duration 30 --json\")"
+	@echo "make test   the tests                                     (ARGS=\"-k noise\")"
+	@echo "make lint   ruff, mypy --strict, import contracts"
+	@echo "make check  lint, test, and the self-test of the built wheel outside the checkout (what CI runs)"
+	@echo "make bench  the figures of docs/benchmarks.md, measured here"
+
+$(VENV)/.dependencies: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: python3 with venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV) (once; about a minute) ..." >&2
+	@$(PIP) install --quiet --upgrade -c constraints.txt "pip>=25.1" setuptools wheel >&2
+	@$(PIP) install --quiet -c constraints.txt --group test --group lint --group build >&2
+	@$(PIP) install --quiet -c constraints.txt --no-build-isolation -e . --config-settings editable_mode=strict >&2
+	@touch $@
+
+$(VENV)/.synced: $(VENV)/.dependencies $(FOLDERS)
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict >&2
+	@touch $@
+
+demo: $(VENV)/.synced
+	@$(BIN)/sv2rig demo $(ARGS)
+
+test: $(VENV)/.synced
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(VENV)/.synced
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p sv2rig
+	$(BIN)/mypy tests bench
+	$(BIN)/lint-imports
+
+wheel-check: $(VENV)/.synced
+	@sh .ci/wheel-check "$(abspath $(BIN))/python"
+
+check: lint test wheel-check
+
+bench: $(VENV)/.synced
+	@$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Board drivers, one folder a family."""

@@ -1,0 +1,1 @@
+"""OpenCL sources and the generators of the SHA-256d search code."""

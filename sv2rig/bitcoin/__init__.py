@@ -1,0 +1,1 @@
+"""Bitcoin's data structures: pure functions on bytes and integers."""

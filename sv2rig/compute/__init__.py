@@ -1,0 +1,1 @@
+"""Devices that are programs: OpenCL kernels, native CPU code, the simulator."""

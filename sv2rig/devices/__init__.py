@@ -1,0 +1,1 @@
+"""What a device is, whatever board or kernel is behind it."""

@@ -1,0 +1,126 @@
+"""The device abstraction: what the rig can say to any device and what any device says back.
+
+Two shapes, no more. A *push* device has one Work in flight and the host pushes the next (kernels,
+Icarus, FPGA); a *table* device holds many by id (BM13xx). Threads end at the device: a device may
+run any threads it likes, and calls its sink only on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from sv2rig.devices.work import Solution, Work
+
+
+class Shape(StrEnum):
+    """How work reaches a device."""
+
+    PUSH = "push"
+    TABLE = "table"
+
+
+class DeviceState(StrEnum):
+    """The life of a device; each change carries a reason and a time."""
+
+    INIT = "INIT"
+    READY = "READY"
+    MINING = "MINING"
+    THROTTLED = "THROTTLED"
+    COOLDOWN = "COOLDOWN"
+    SICK = "SICK"
+    RESETTING = "RESETTING"
+    DEAD = "DEAD"
+    LOST = "LOST"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A settable knob, published so that every front end refuses with the same words."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    default: float
+    help: str
+
+    def check(self, value: float) -> float:
+        """The value, or ValueError saying what is allowed."""
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(
+                f"{self.name} = {value:g} {self.unit} is out of range: "
+                f"{self.minimum:g} to {self.maximum:g} {self.unit}, default {self.default:g}"
+            )
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a device searches by itself within one Work.
+
+    `version_bits`: how many version bits it likes to roll (0: none; 3: eight midstates).
+    `ntime_rolls`: whether it accepts Work with ntime_count above 1.
+    """
+
+    shape: Shape = Shape.PUSH
+    version_bits: int = 0
+    ntime_rolls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """Who a device is. `device_id` is like "opencl:0"; `variant` names the kernel in use."""
+
+    device_id: str
+    backend: str
+    name: str
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    variant: str | None = None
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Readings; None where the hardware does not say."""
+
+    temperature_c: float | None = None
+    fan_percent: float | None = None
+    power_w: float | None = None
+
+
+class DeviceSink(Protocol):
+    """Where a device reports; every method is called on the event loop's thread."""
+
+    def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
+        """A batch of candidate nonces."""
+
+    def exhausted(self, device_id: str, work_id: int) -> None:
+        """The Work's whole space is searched or about to be: more work is wanted."""
+
+    def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
+        """A new state, with its reason in words a person can act on."""
+
+
+class Device(Protocol):
+    """One thing that hashes. All methods return at once unless they say otherwise."""
+
+    @property
+    def info(self) -> DeviceInfo: ...
+
+    def start(self, sink: DeviceSink) -> None:
+        """Begin to accept work; called on the event loop's thread."""
+
+    def assign(self, work: Work | None) -> None:
+        """Search this Work instead of the present one, at once (latest wins); None: idle."""
+
+    def hashes_done(self) -> int:
+        """Hashes computed since start (monotonic; safe from any thread)."""
+
+    def telemetry(self) -> Telemetry:
+        """The latest readings, never blocking."""
+
+    def stop(self) -> None:
+        """Stop hashing and free everything; blocks 1 s at most. Safe to call twice."""

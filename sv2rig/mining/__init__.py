@@ -1,0 +1,1 @@
+"""The rig's side: session, search space and scheduler."""

@@ -1,0 +1,1 @@
+"""The pool's side: templates, jobs, share validation."""

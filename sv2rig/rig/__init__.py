@@ -1,0 +1,1 @@
+"""Composition: a whole rig, its configuration and its snapshot."""

@@ -1,0 +1,1 @@
+"""The Stratum V2 protocol, sans-I/O: no sockets, no threads, no clock."""

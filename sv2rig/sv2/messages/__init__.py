@@ -1,0 +1,1 @@
+"""Every message of the specification, one dataclass each."""

@@ -1,0 +1,1 @@
+"""Ordered bytes between two peers, and nothing else."""
