@@ -3,9 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
+# From the checkout's root Python would import sv2rig/ without the folders that the install maps
+# into it (kernels, drivers), so tools that put the current folder on the path run from .ci.
 # A strict editable install links files one by one, so a new file (it touches its folder's
 # time stamp) asks for the short second step; new dependencies ask for the long first one.
 FOLDERS := $(shell find sv2rig kernels drivers -type d -not -name __pycache__)
@@ -35,14 +37,14 @@ demo: $(VENV)/.synced
 	@$(BIN)/sv2rig demo $(ARGS)
 
 test: $(VENV)/.synced
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto $(ARGS)
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p sv2rig
-	$(BIN)/mypy tests bench
-	$(BIN)/lint-imports
+	cd .ci && ../$(BIN)/mypy --config-file ../pyproject.toml -p sv2rig
+	cd .ci && ../$(BIN)/mypy --config-file ../pyproject.toml ../tests ../bench
+	cd .ci && ../$(BIN)/lint-imports --config ../pyproject.toml --no-logo
 
 wheel-check: $(VENV)/.synced
 	@sh .ci/wheel-check "$(abspath $(BIN))/python"
@@ -50,7 +52,7 @@ wheel-check: $(VENV)/.synced
 check: lint test wheel-check
 
 bench: $(VENV)/.synced
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,4 +1,4 @@
-"""What every transport is: ordered bytes between two peers, with back-pressure, and nothing else."""
+"""What every transport is: ordered bytes between two peers, with back-pressure, and no more."""
 
 from __future__ import annotations
 
