@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 
@@ -133,4 +134,7 @@ def _address(sockname: tuple[str, int] | tuple[str, int, int, int]) -> str:
 def _reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
-    return (error.strerror or str(error) or type(error).__name__).lower()
+    # asyncio puts its own words in strerror; the errno's are plainer ("connection refused").
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
