@@ -301,8 +301,8 @@ class Initiator:
             packed = state.decrypt_and_hash(message[_STATIC_END:])
         except WrongTagError:
             raise HandshakeError(
-                "the server's handshake message has a wrong authentication tag: it speaks another "
-                "protocol, or the bytes were altered on the way"
+                "the handshake failed: the authentication tag in the server's message is wrong: it "
+                "speaks another protocol, or the bytes were altered on the way"
             ) from None
         server_xonly = ellswift_xonly(static)
         certificate = Certificate.unpack(packed)
