@@ -161,9 +161,7 @@ class SimulatedChain:
             TxInput(OutPoint(rng.randbytes(32), rng.randrange(4)), b"", 0xFFFFFFFD)
             for _ in range(inputs)
         )
-        witness = tuple(
-            (rng.randbytes(71), b"\x02" + rng.randbytes(32)) for _ in range(inputs)
-        )
+        witness = tuple((rng.randbytes(71), b"\x02" + rng.randbytes(32)) for _ in range(inputs))
         return Transaction(2, spends, outputs, witness), rng.randrange(110, 30_000)
 
 

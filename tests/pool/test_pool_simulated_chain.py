@@ -24,7 +24,9 @@ def new_chain(interval_s: float = 10.0, seed: int = 1) -> SimulatedChain:
     return SimulatedChain(random.Random(seed), interval_s, now=0.0, utc=UTC, first_target=EASY)
 
 
-def solve(template: Template, ntime: int = UTC, extranonce: bytes = bytes(EXTRANONCE_SIZE)) -> bytes:
+def solve(
+    template: Template, ntime: int = UTC, extranonce: bytes = bytes(EXTRANONCE_SIZE)
+) -> bytes:
     job = mining_template(template, PAYOUT)
     header = BlockHeader(
         template.version, template.prev_hash, job.merkle_root(extranonce), ntime, template.nbits, 0
@@ -115,7 +117,9 @@ def test_blocks_that_come_too_fast_make_the_next_ones_harder_and_late_ones_easie
     for step in range(1, 4):
         fast.submit(solve(fast.template(step * 1.0), UTC + step), step * 1.0, UTC + step)
         slow.submit(solve(slow.template(step * 25.0), UTC + step), step * 25.0, UTC + step)
-    assert bits_to_target(fast.template(3.0).nbits) < EASY < bits_to_target(slow.template(75.0).nbits)
+    assert (
+        bits_to_target(fast.template(3.0).nbits) < EASY < bits_to_target(slow.template(75.0).nbits)
+    )
 
 
 def test_a_stuck_chain_eases_so_that_a_slow_rig_finds_blocks() -> None:
