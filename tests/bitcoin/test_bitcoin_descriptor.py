@@ -153,6 +153,47 @@ def test_wif_keys(text: str, secret: str, network: str, compressed: bool) -> Non
     assert secret not in str(caught.value)
 
 
+# BIP32's fifth test vector: extended keys that are damaged though their checksums hold.
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (
+            "xpub661no6RGEX3uJkY4bNnPcw4URcQTrSibUZ4NqJEw5eBkv7ovTwgiT91XX27VbEXGENhYRCf7hyEbWrR3F"
+            "ewATdCEebj6znwMfQkhRYHRLpJ",
+            "claims depth 0 and a parent",
+        ),
+        (
+            "xpub661MyMwAuDcm6CRQ5N4qiHKrJ39Xe1R1NyfouMKTTWcguwVcfrZJaNvhpebzGerh7gucBvzEQWRugZDuD"
+            "XjNDRmXzSZe4c7mnTK97pTvGS8",
+            "claims depth 0 and a parent",
+        ),
+        (
+            "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6Txnt3siSujt9RCVYsx4qHZGc"
+            "62TG4McvMGcAUjeuwZdduYEvFn",
+            "not a point of the curve",
+        ),
+        (
+            "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6"
+            "N8ZMMXctdiCjxTNq964yKkwrkBJJwpzZS4HS2fxvyYUA4q2Xe4",
+            "not a point of the curve",
+        ),
+        (
+            "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6"
+            "Q5JXayek4PRsn35jii4veMimro1xefsM58PgBMrvdYre8QyULY",
+            "not a point of the curve",
+        ),
+        (
+            "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6"
+            "LBpB85b3D2yc8sfvZU521AAwdZafEz7mnzBBsz4wKY5fTtTQBm",
+            "not a point of the curve",
+        ),
+    ],
+)
+def test_damaged_extended_keys(key: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_key(key, None)
+
+
 def test_keys_of_another_network_are_named() -> None:
     with pytest.raises(ValueError, match="an extended key is for mainnet, but signet is wanted"):
         descriptor_to_script(f"wpkh({XPUB}/0)", Network.SIGNET)
@@ -174,7 +215,7 @@ def test_keys_of_another_network_are_named() -> None:
         (f"wpkh({KEY}/0)", "neither hex, WIF nor an extended key"),
         (f"wpkh({'02' + 'ff' * 32})", "not a point of the curve"),
         (f"wpkh({'05' + KEY[2:]})", "not a point of the curve"),
-        (f"pk({'06' + LONG_KEY[2:]})", "not a point of the curve"),
+        (f"pk({'07' + LONG_KEY[2:]})", "not a point of the curve"),
         (f"wpkh({KEY[2:]})", "x-only keys"),
         (f"tr({LONG_KEY})", "uncompressed keys are not allowed in tr"),
         (f"tr({'ff' * 32})", "not a point of the curve"),
