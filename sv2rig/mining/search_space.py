@@ -16,10 +16,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from sv2rig.devices.device import Capabilities, Shape
+from sv2rig.devices.device import Capabilities
 from sv2rig.devices.work import NONCES, Work
 from sv2rig.sv2.job import Job
 
@@ -44,6 +44,17 @@ class Request:
     capabilities: Capabilities
     hashes: int
     ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A Request against a Job. Slabs are kept by `key`, and apart where they hold several ntimes,
+    which suits only devices that roll ntime."""
+
+    key: tuple[Hashable, int, int]
+    order: int  # log2 of the versions in a block
+    ntimes: int
+    whole: bool
 
 
 def _bits(mask: int) -> list[int]:
@@ -76,16 +87,23 @@ class _Slab:
             heapq.heappush(self.free[half], index + (1 << half))
         return index
 
-    def offers(self, order: int) -> bool:
-        """Whether anything is left for a device that rolls `order` bits."""
-        return order in self.ranges or any(self.free[order:])
+    def suits(self, job: Job, now: float) -> bool:
+        """Whether its ntimes are within what `job` allows: another job may have opened it."""
+        last = self.ntime + self.ntime_count - 1
+        return job.min_ntime <= self.ntime and last <= job.max_ntime(now)
+
+    def offers(self, order: int, whole: bool) -> bool:
+        """Whether anything is left for a device that rolls `order` bits; `whole`: every nonce."""
+        return any(self.free[order:]) or (order in self.ranges and not whole)
 
     def take(self, order: int, nonces: int) -> tuple[int, int, int]:
         """(first version index, first nonce, nonce count) of what it `offers`."""
-        if order in self.ranges:
+        if order in self.ranges and nonces < NONCES:
             index, start = self.ranges.pop(order)
-        else:
+        elif any(self.free[order:]):
             index, start = self._take_block(order), 0
+        else:
+            index, start = self.ranges.pop(order)
         count = min(nonces, NONCES - start)
         if start + count < NONCES:
             self.ranges[order] = (index, start + count)
@@ -106,6 +124,13 @@ class _Tip:
     next_extranonce: dict[Hashable, int] = field(default_factory=dict)  # by job content
     slabs: OrderedDict[Hashable, _Slab] = field(default_factory=OrderedDict)
 
+    def keep(self, key: Hashable, slab: _Slab) -> None:
+        """Hand out from this slab; what the one before it still offers goes unsearched."""
+        self.slabs[key] = slab
+        self.slabs.move_to_end(key)
+        if len(self.slabs) > _MAX_SLABS:
+            self.slabs.popitem(last=False)
+
 
 class SearchSpace:
     """Hands out disjoint Works of the jobs it is shown, for any mix of devices."""
@@ -123,34 +148,24 @@ class SearchSpace:
         """The next Work of `job`, or when to ask again.
 
         A Work is about as large as asked for: at least NONCE_STEP nonces of each version, at most
-        what one slab holds. Devices that hold a table of jobs search every nonce of each, so theirs
-        are never cut by nonce.
+        what one slab holds.
         """
         tip = self._tip(job.prev_hash)
-        mask = job.version_rolling_mask
-        order = min(request.capabilities.version_bits, mask.bit_count())
-        ntimes = _ntimes_wanted(job, request, order, now)
-        # A slab of several ntimes suits only devices that roll them; those can use the other, too.
-        kinds = (True, False) if ntimes > 1 else (False,)
-        keys = [(job.content, job.version & ~mask, mask, several) for several in kinds]
-        slab = tip.slabs.get(keys[0])
-        if slab is None or not slab.offers(order):
-            opened = _open_slab(tip, job, ntimes, now)
-            if isinstance(opened, _Slab):
-                slab = tip.slabs[keys[0]] = opened
-                tip.slabs.move_to_end(keys[0])
-                if len(tip.slabs) > _MAX_SLABS:
-                    tip.slabs.popitem(last=False)
-            else:
-                left = _leftover(tip, keys, order)
-                if left is None:
-                    return opened
-                slab, order = left
-        return self._cut(job, slab, order, request)
+        ask = _ask(job, request, now)
+        key = (*ask.key, ask.ntimes > 1)
+        slab = tip.slabs.get(key)
+        if slab is not None and slab.suits(job, now) and slab.offers(ask.order, ask.whole):
+            return self._cut(job, slab, ask.order, request)
+        opened = _open_slab(tip, job, ask.ntimes, now)
+        if isinstance(opened, _Slab):
+            tip.keep(key, opened)
+            return self._cut(job, opened, ask.order, request)
+        left = _leftover(tip, job, ask, now)
+        return opened if left is None else self._cut(job, *left, request)
 
     def _cut(self, job: Job, slab: _Slab, order: int, request: Request) -> Work:
         nonces = NONCES
-        if request.capabilities.shape is not Shape.TABLE:
+        if request.capabilities.nonce_ranges:
             steps = request.hashes // (slab.ntime_count << order) // NONCE_STEP
             nonces = min(max(1, steps) * NONCE_STEP, NONCES)
         index, nonce_start, nonce_count = slab.take(order, nonces)
@@ -183,11 +198,16 @@ class SearchSpace:
         return tip
 
 
-def _ntimes_wanted(job: Job, request: Request, order: int, now: float) -> int:
-    if not request.capabilities.ntime_rolls:
-        return 1
-    wanted = max(1, request.hashes // (NONCES << order))
-    return min(wanted, job.max_ntime(now) - job.min_ntime + 1)
+def _ask(job: Job, request: Request, now: float) -> _Ask:
+    mask = job.version_rolling_mask
+    able = request.capabilities
+    order = min(able.version_bits, mask.bit_count())
+    ntimes = 1
+    if able.ntime_rolls:
+        wanted = request.hashes // (NONCES << order)
+        ntimes = max(1, min(wanted, job.max_ntime(now) - job.min_ntime + 1))
+    key = (job.content, job.version & ~mask, mask)
+    return _Ask(key, order, ntimes, whole=not able.nonce_ranges)
 
 
 def _open_slab(tip: _Tip, job: Job, ntimes: int, now: float) -> _Slab | Wait:
@@ -210,11 +230,12 @@ def _open_slab(tip: _Tip, job: Job, ntimes: int, now: float) -> _Slab | Wait:
     return Wait(math.inf if earliest >= _NEVER else job.ntime_allowed_at(earliest))
 
 
-def _leftover(tip: _Tip, keys: Sequence[Hashable], order: int) -> tuple[_Slab, int] | None:
-    """What open slabs still offer to a device that could roll `order` bits but may roll fewer."""
-    for smaller in range(order, -1, -1):
-        for key in keys:
-            slab = tip.slabs.get(key)
-            if slab is not None and slab.offers(smaller):
+def _leftover(tip: _Tip, job: Job, ask: _Ask, now: float) -> tuple[_Slab, int] | None:
+    """What open slabs still offer to a device that may roll fewer bits and ntimes than it could."""
+    kinds = (True, False) if ask.ntimes > 1 else (False,)
+    slabs = [slab for several in kinds if (slab := tip.slabs.get((*ask.key, several)))]
+    for smaller in range(ask.order, -1, -1):
+        for slab in slabs:
+            if slab.suits(job, now) and slab.offers(smaller, ask.whole):
                 return slab, smaller
     return None
