@@ -82,8 +82,9 @@ def test_later_job_counts_from_the_previous_hash_not_from_its_own_min_ntime() ->
     assert later.max_ntime(500.0 + 31) == later.min_ntime + 1
 
 
-@pytest.mark.parametrize("received_at", [0.1, 500.0, 123456.789, 1e7 + 1 / 3])
-@pytest.mark.parametrize("ahead", [1, 2, 3, 60, 7201])
+# 0.1 + 4, 0.3 + 2 and 85.7 + 73 round so that the difference comes out below the whole second.
+@pytest.mark.parametrize("received_at", [0.1, 0.3, 85.7, 500.0, 123456.789, 1e7 + 1 / 3])
+@pytest.mark.parametrize("ahead", [1, 2, 3, 4, 60, 73, 7201])
 def test_ntime_is_allowed_from_the_time_it_says(received_at: float, ahead: int) -> None:
     job = replace(STANDARD, prevhash_received_at=received_at)
     at = job.ntime_allowed_at(job.min_ntime + ahead)

@@ -297,6 +297,13 @@ def test_the_same_content_with_a_later_min_ntime_leaves_the_old_ntime() -> None:
     assert take(space, later, ask(bits=3), 30.0).ntime == T0 + 30
 
 
+def test_a_change_of_the_bits_that_are_not_rolled_is_followed() -> None:
+    space = SearchSpace()
+    take(space, STANDARD, ask(bits=3), 1.0)
+    other = replace(STANDARD, job_id=8, version=0x30000000)
+    assert take(space, other, ask(bits=3), 1.0).version == 0x30000000
+
+
 def test_a_refusal_to_roll_does_not_repeat_what_was_rolled_before() -> None:
     space = SearchSpace()
     rolled = take(space, STANDARD, ask(bits=16), 1.0)
