@@ -46,7 +46,9 @@ class MiningTemplate:
             raise ValueError("coinbase_prefix carries the BIP141 marker; strip the witness")
         if len(self.prev_hash) != 32:
             raise ValueError(f"prev_hash has {len(self.prev_hash)} bytes, not 32")
-        if len(self.merkle_path) > _MERKLE_PATH_LIMIT or any(len(h) != 32 for h in self.merkle_path):
+        if len(self.merkle_path) > _MERKLE_PATH_LIMIT or any(
+            len(h) != 32 for h in self.merkle_path
+        ):
             raise ValueError("merkle_path must be at most 255 hashes of 32 bytes")
         if not 0 <= self.network_target <= MAX_TARGET:
             raise ValueError(f"network_target {self.network_target:#x} is outside 0..2^256-1")
