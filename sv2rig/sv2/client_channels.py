@@ -18,13 +18,12 @@ from sv2rig.sv2.messages.common import MiningSetupFlags, MiningSetupSuccessFlags
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.pending_shares import PendingShares
 from sv2rig.sv2.tlv import TLV
+from sv2rig.sv2.worker_tlv import WORKER_TRACKING, worker_tlv
 
 __all__ = ["DEFAULT_ROLLING_MASK", "ClientChannels", "JobGoneError", "Outgoing"]
 
 # BIP320's bits, which all hardware can roll; the server takes BIP323's wider 0x1fffffe0 too.
 DEFAULT_ROLLING_MASK = 0x1FFFE000
-WORKER_TRACKING = 0x0002
-WORKER_FIELD = 0x01
 
 Outgoing = tuple[Message, tuple[TLV, ...]]
 OpenRequest = mining.OpenStandardMiningChannel | mining.OpenExtendedMiningChannel
@@ -164,7 +163,7 @@ class ClientChannels:
         where = (channel_id, number, job_id, nonce, ntime, version)
         if channel.is_extended:
             tracked = WORKER_TRACKING in self.extensions
-            tlvs = (TLV(WORKER_TRACKING, WORKER_FIELD, worker.encode()),) if tracked else ()
+            tlvs = (worker_tlv(worker),) if tracked else ()
             self._send(mining.SubmitSharesExtended(*where, extranonce), tlvs)
         else:
             self._send(mining.SubmitSharesStandard(*where))
