@@ -166,7 +166,15 @@ def test_lost_pool_idles_every_device_once() -> None:
     assert scheduler.idle_all(1.0) == [Assignment("a", None), Assignment("b", None)]
     assert scheduler.idle_all(1.0) == []
     assert scheduler.next_timeout() is None
-    assert len(scheduler.set_job(JOB, 2.0)) == 2
+
+
+def test_channels_of_the_next_connection_tie_no_device_by_their_old_numbers() -> None:
+    scheduler, _ = mining()
+    scheduler.add_device("b", PLAIN, 1e6, 3, 0.0)
+    scheduler.idle_all(1.0)
+    assert scheduler.bind("b", 2, 2.0) == []
+    assert [a.device_id for a in scheduler.set_job(JOB, 2.0)] == ["b"]
+    assert only(scheduler.bind("a", 2, 2.0)).job_id == 7
 
 
 def test_waiting_device_forgets_its_wait_when_the_pool_is_lost() -> None:
@@ -378,6 +386,7 @@ def test_share_found_while_the_connection_is_down_is_not_submitted() -> None:
 def test_share_of_a_channel_from_before_the_reconnect_is_not_submitted_to_its_namesake() -> None:
     scheduler, work = mining()
     scheduler.idle_all(1.0)
+    scheduler.bind("a", 2, 5.0)
     again = only(scheduler.set_job(JOB, 5.0))
     assert scheduler.on_solution("a", share_of(work), 5.1).verdict is Verdict.STALE
     assert scheduler.on_solution("a", share_of(again), 5.2).verdict is Verdict.SHARE
@@ -465,7 +474,10 @@ def carry_out(
         case ("invalidate", _):
             return scheduler.invalidate(2, now)
         case _:
-            return scheduler.idle_all(now)
+            assignments = scheduler.idle_all(now)
+            for name in "abc":
+                assert scheduler.bind(name, 2, now) == []
+            return assignments
 
 
 @settings(max_examples=150, deadline=None)
