@@ -23,7 +23,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One operation; `serial` is its place in program order. `amount` is a rotation's or shift's."""
+    """One operation; `serial` is its place in program order, `amount` how far a turn or shift."""
 
     serial: int
     op: str
@@ -137,12 +137,12 @@ class Graph:
 
     def _add_vectors(self, vectors: list[Node], constant: Operand) -> Node:
         """Shared vectors are summed first, and take a constant that all midstates share."""
-        operands: list[Operand] = sorted(vectors, key=lambda vector: vector.per_midstate)
+        ordered = sorted(vectors, key=lambda vector: vector.per_midstate)
         shared = sum(not vector.per_midstate for vector in vectors)
         of_midstate = isinstance(constant, Node) and constant.per_midstate
-        operands.insert(max(shared, 1) if of_midstate else 1, constant)
-        total = operands[0]
-        for operand in operands[1:]:
+        place = max(shared, 1) if of_midstate else 1
+        total = ordered[0]
+        for operand in (*ordered[1:place], constant, *ordered[place:]):
             total = self._plus(total, operand)
         return total
 

@@ -5,10 +5,10 @@ The function made has the C signature
     uint32_t scan(const uint32_t *words, uint32_t start, uint32_t vectors, uint32_t midstates,
                   uint32_t top, uint32_t *out, uint32_t capacity)
 
-It tries `vectors` x `lanes` nonces from `start` with each midstate. A vector with hits, hashes whose
-most significant word is at most `top`, becomes a record of three words in `out`: its first nonce,
-the midstate's index, one bit a lane. It returns how many records there were; only the first
-`capacity` are written.
+It tries `vectors` x `lanes` nonces from `start` with each midstate. A hit is a hash whose most
+significant word is at most `top`; a vector with hits becomes a record of three words in `out`: its
+first nonce, the midstate's index, one bit a lane. It returns how many records there were; only the
+first `capacity` are written.
 """
 
 from __future__ import annotations
