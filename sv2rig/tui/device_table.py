@@ -18,8 +18,8 @@ from textual.widgets import DataTable
 from sv2rig.rig.snapshot import DeviceSnapshot
 from sv2rig.tui.panels import Part, backend_of
 from sv2rig.tui.states import BAD, WARN, is_flat, is_troubled, look
-from sv2rig.tui.text import cell, count, fit_middle, plain, quantity
-from sv2rig.units import hashrate
+from sv2rig.tui.text import cell, fit_middle, plain, quantity
+from sv2rig.units import hashrate, si
 
 WIDE = 110  # cells from which on the back end has a column of its own
 _RESORT_EVERY = 10  # updates between re-orderings by a reading, so that rows do not dance
@@ -35,7 +35,7 @@ class Column:
     right: bool = True
 
 
-_ID = Column("id", "  device", 13, right=False)
+_ID = Column("id", "  device", 14, right=False)
 _BACKEND = Column("backend", "backend/variant", 19, right=False)
 _READINGS = (
     Column("rate", "hash rate", 9),
@@ -43,7 +43,7 @@ _READINGS = (
     Column("fan", "fan", 4),
     Column("power", "power", 6),
 )
-_SHARES = Column("shares", "A/R/HW", 10)
+_SHARES = Column("shares", "A/R/HW", 12)
 _STATE = Column("state", "state", 9, right=False)
 _REASON = Column("reason", "reason", 0, right=False)
 
@@ -63,7 +63,7 @@ def share_counts(device: DeviceSnapshot, width: int) -> str:
     """Accepted, rejected, hardware errors; shortened only where they do not fit."""
     counts = (device.shares.accepted, device.shares.rejected, device.hardware_errors)
     full = "/".join(map(str, counts))
-    return full if len(full) <= width else "/".join(count(value, 3) for value in counts)
+    return full if len(full) <= width else "/".join(si(value, digits=2) for value in counts)
 
 
 def cells(device: DeviceSnapshot, shown: Iterable[Column]) -> dict[str, Part]:

@@ -13,15 +13,14 @@ from sv2rig.tui.panels import event_words
 from sv2rig.tui.states import DIM, WARN
 from sv2rig.tui.text import clock, plain
 
-_KEPT = 1000
+_KEPT = 2000  # lines
 
 
 class EventLog(RichLog):
-    """Follows the newest event while it stands at the end; scrolling up holds it, too."""
+    """Follows the newest event until the user scrolls up or says so, and again from the end on."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, wrap=True, min_width=0, max_lines=_KEPT, auto_scroll=False)
-        self.can_focus = True
         self.follow = True
         self._kept: deque[Text] = deque(maxlen=_KEPT)
         self._last_number = 0
@@ -36,13 +35,18 @@ class EventLog(RichLog):
         self._last_number = 0
 
     def toggle_follow(self) -> None:
-        self.follow = not self.is_following
-        if self.follow:
+        self.follow = not self.follow
+        self.keep_up()
+
+    def keep_up(self) -> None:
+        """Show the end, if following: banners and new lines push it out of sight."""
+        if self.follow and not self.is_vertical_scroll_end:
             self.scroll_end(animate=False)
 
-    @property
-    def is_following(self) -> bool:
-        return self.follow and self.is_vertical_scroll_end
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value != old_value:
+            self.follow = new_value >= self.max_scroll_y
 
     def add(self, events: Iterable[Event]) -> None:
         lines = []
@@ -57,15 +61,15 @@ class EventLog(RichLog):
 
     def rewrap(self) -> None:
         """Write all lines again, for another width."""
+        follow = self.follow
         self.clear()
+        self.follow = follow
         self._write(self._kept)
 
     def _write(self, lines: Iterable[Text]) -> None:
-        following = self.is_following
         for line in lines:
             self.write(line)
-        if following:
-            self.scroll_end(animate=False)
+        self.keep_up()
 
 
 def event_line(event: Event) -> Text:

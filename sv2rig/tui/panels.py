@@ -122,7 +122,7 @@ def since(start: float | None, now: float) -> str:
 def rates(history: RateHistory, width: int, height: int) -> tuple[str, list[Text]]:
     """Title and lines: the scale above a drawing that starts at zero."""
     drawing = history.draw(width, height - 1)
-    scale = Text.assemble(("top ", DIM), hashrate(drawing.highest_hs), no_wrap=True)
+    scale = Text.assemble(("highest ", DIM), hashrate(drawing.highest_hs), no_wrap=True)
     return (
         f"hash rate, last {duration(drawing.span_s)}",
         [scale, *(Text(row, GOOD) for row in drawing.rows)],
@@ -130,7 +130,7 @@ def rates(history: RateHistory, width: int, height: int) -> tuple[str, list[Text
 
 
 def device_detail(device: DeviceSnapshot, now: float, width: int) -> list[Text]:
-    """Two lines about the selected device: all that its row has no room for."""
+    """Two lines about the selected device: what its row has no room for."""
     mark, colour = look(device.state)
     reason = plain(device.reason) or ("it mines, yet no hashes arrive" if is_flat(device) else "")
     first = Text.assemble(
@@ -138,7 +138,8 @@ def device_detail(device: DeviceSnapshot, now: float, width: int) -> list[Text]:
         (f" for {since(device.since, now)}", DIM),
         f": {reason}" if reason else "",
     )
-    first.truncate(width, overflow="ellipsis")
+    if first.cell_len > width:
+        return [first]  # wraps over both lines: why comes before what
     last_share = since(device.last_share, now)
     right = labelled(
         ("1m", hashrate(device.hashrate_1m_hs)),

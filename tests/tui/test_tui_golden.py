@@ -77,9 +77,9 @@ async def test_just_started(size: tuple[int, int]) -> None:
     )
     source = Source(start)
     source.ring.add(NOW, "info", "the rig starts")
-    async with screen(source).run_test(size=size) as pilot:
-        app = pilot.app
-        check_golden(f"started-{size_name(size)}", await polled(app, pilot))  # type: ignore[arg-type]
+    app = screen(source)
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"started-{size_name(size)}", await polled(app, pilot))
 
 
 @SIZES

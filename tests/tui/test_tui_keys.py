@@ -143,6 +143,26 @@ async def test_scrolling_up_holds_the_log_too() -> None:
         shown = await polled(app, pilot)
         assert any("event 0." in line for line in shown)
         assert any("log, held" in line for line in shown)
+        log.scroll_end(animate=False)
+        await pilot.pause()
+        assert any("log, following" in line for line in await polled(app, pilot))
+
+
+async def test_the_log_follows_through_banners_and_new_sizes() -> None:
+    source = Source(rig(device(0)))
+    app = screen(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        for number in range(50):
+            source.ring.add(0, "info", f"event {number}. " + "word " * 20)
+        await polled(app, pilot)
+        for size in ((80, 24), (120, 40)):
+            await pilot.resize_terminal(*size)
+            for blocks in (1, 0):
+                source.publish(rig(device(0), blocks_found=blocks))
+                await polled(app, pilot)
+                await pilot.pause()
+                assert any("event 49." in line for line in lines(app))
+                assert any("log, following" in line for line in lines(app))
 
 
 async def test_only_keys_that_do_something_are_offered() -> None:
