@@ -180,8 +180,9 @@ class RigScreen(App[None]):
         return super().check_action(action, parameters)
 
     async def action_quit(self) -> None:
-        if self._on_quit is not None:
-            self._on_quit()
+        on_quit, self._on_quit = self._on_quit, None  # once, however often q is pressed
+        if on_quit is not None:
+            on_quit()
         self.exit()
 
     def action_help(self) -> None:

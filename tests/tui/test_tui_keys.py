@@ -25,7 +25,7 @@ async def test_q_stops_the_rig_once_and_leaves() -> None:
     calls: list[str] = []
     app = screen(Source(rig(device(0))), lambda: calls.append("stop"))
     async with app.run_test() as pilot:
-        await pilot.press("q")
+        await pilot.press("q", "q")
     assert calls == ["stop"]
     assert app.return_code == 0
 
