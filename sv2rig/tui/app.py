@@ -166,7 +166,6 @@ class RigScreen(App[None]):
         if log.size.width != self._log_width:
             self._log_width = log.size.width
             log.rewrap()
-        log.keep_up()
         log.border_title = "log, following" if log.follow else "log, held (f follows)"
 
     def on_data_table_row_highlighted(self) -> None:
