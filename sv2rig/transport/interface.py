@@ -35,7 +35,7 @@ class Listener(Protocol):
         """Where peers connect to, as it stands in a URL ("127.0.0.1:34254")."""
 
     async def close(self) -> None:
-        """Stop listening; open connections live on."""
+        """Stop listening and end every connection that was accepted."""
 
 
 OnConnection = Callable[[ByteStream], Awaitable[None]]

@@ -1,0 +1,55 @@
+"""SHA-256's compression function (FIPS 180-4), for preparing kernels; data is hashed by hashlib."""
+
+import struct
+from collections.abc import Sequence
+from math import isqrt
+
+_MASK = 0xFFFFFFFF
+_PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, isqrt(n) + 1))]
+
+
+def _cube_root(n: int) -> int:
+    """The whole part of the cube root, by Newton's method from above."""
+    root = 1 << -(-n.bit_length() // 3)
+    while (smaller := (2 * root + n // (root * root)) // 3) < root:
+        root = smaller
+    return root
+
+
+# 32 bits of the fractional parts of the first primes' roots (FIPS 180-4, 4.2.2 and 5.3.3).
+IV: tuple[int, ...] = tuple(isqrt(p << 64) & _MASK for p in _PRIMES[:8])
+K: tuple[int, ...] = tuple(_cube_root(p << 96) & _MASK for p in _PRIMES)
+
+
+def _rotr(x: int, n: int) -> int:
+    return (x >> n | x << (32 - n)) & _MASK
+
+
+def _schedule(block64: bytes) -> list[int]:
+    w = list(struct.unpack(">16I", block64))
+    for i in range(16, 64):
+        s0 = _rotr(w[i - 15], 7) ^ _rotr(w[i - 15], 18) ^ w[i - 15] >> 3
+        s1 = _rotr(w[i - 2], 17) ^ _rotr(w[i - 2], 19) ^ w[i - 2] >> 10
+        w.append((w[i - 16] + s0 + w[i - 7] + s1) & _MASK)
+    return w
+
+
+def compress(state: Sequence[int], block64: bytes) -> tuple[int, ...]:
+    """The state of 8 words after one 64-byte block."""
+    if len(state) != 8 or len(block64) != 64:
+        raise ValueError(
+            f"compress takes 8 words and 64 bytes, not {len(state)} words and {len(block64)} bytes"
+        )
+    a, b, c, d, e, f, g, h = state
+    for k, w in zip(K, _schedule(block64), strict=True):
+        s1 = _rotr(e, 6) ^ _rotr(e, 11) ^ _rotr(e, 25)
+        t1 = h + s1 + (e & f ^ ~e & g) + k + w
+        s0 = _rotr(a, 2) ^ _rotr(a, 13) ^ _rotr(a, 22)
+        t2 = s0 + (a & b ^ a & c ^ b & c)
+        a, b, c, d, e, f, g, h = (t1 + t2) & _MASK, a, b, c, (d + t1) & _MASK, e, f, g
+    return tuple((x + y) & _MASK for x, y in zip(state, (a, b, c, d, e, f, g, h), strict=True))
+
+
+def midstate(first64: bytes) -> tuple[int, ...]:
+    """The 8 words after a header's first 64 bytes, which no nonce or ntime changes."""
+    return compress(IV, first64)

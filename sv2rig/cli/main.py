@@ -1,0 +1,62 @@
+"""`sv2rig`: the commands and what their --help teaches."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sv2rig import __version__
+from sv2rig.cli import bench, demo, devices, keys, mine, pool, selftest
+from sv2rig.cli.output import EXIT_FAILED, UserError
+
+app = typer.Typer(
+    name="sv2rig",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Mine with your own hardware over Stratum V2, or be the pool.\n\n"
+    "Start with `sv2rig demo`: a pool and a rig on this machine. Then `sv2rig devices` shows what "
+    "can mine here, and `sv2rig mine URL --user NAME` mines on a pool.",
+)
+pool_app = typer.Typer(no_args_is_help=True, help="The pool's side of Stratum V2.")
+keys_app = typer.Typer(no_args_is_help=True, help="A pool's authority keys, which miners pin.")
+app.command("demo")(demo.demo)
+app.command("mine")(mine.mine)
+app.command("devices")(devices.devices)
+app.command("bench")(bench.bench)
+app.command("selftest")(selftest.selftest)
+app.add_typer(pool_app, name="pool")
+app.add_typer(keys_app, name="keys")
+pool_app.command("run")(pool.run)
+keys_app.command("new")(keys.new)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sv2rig {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version_wanted: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """The console script: commands, with a user's mistake told in one line."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"sv2rig: {error}\n")
+        sys.exit(error.status)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)

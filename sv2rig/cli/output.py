@@ -1,0 +1,65 @@
+"""What commands print: results on stdout (text or one JSON object), log lines on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+import msgspec
+import structlog
+import typer
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class UserError(Exception):
+    """Something the user can mend; the text says what and how. Ends in one line and a status."""
+
+    def __init__(self, text: str, status: int = EXIT_USAGE) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on one line, sent at once (a pipe's reader waits for it)."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str) -> None:
+    """A line for people on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def fail(error: UserError) -> NoReturn:
+    """End the program with the error's line and status, without a traceback."""
+    sys.stderr.write(f"sv2rig: {error}\n")
+    raise typer.Exit(error.status)
+
+
+def configure_log() -> None:
+    """Log lines on stderr: time, level, words; colours on a terminal only."""
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log_event(level: str, text: str, device: str | None = None) -> None:
+    """One event of a rig or a pool as a log line."""
+    log = structlog.get_logger()
+    fields = {"device": device} if device else {}
+    match level:
+        case "error":
+            log.error(text, **fields)
+        case "warning":
+            log.warning(text, **fields)
+        case _:
+            log.info(text, **fields)
