@@ -40,7 +40,11 @@ class CpuEngine:
         self._several = build_scan(program, chosen, several=True)
         self._threads = threads or available_cores()
         self._pool = ThreadPoolExecutor(self._threads, "cpu-search")
-        self.info = EngineInfo(cpu_name(), f"{chosen.name} x{self._threads}")
+        self.info = EngineInfo(
+            cpu_name(),
+            f"{chosen.name} x{self._threads}",
+            granularity=chosen.unit.lanes * self._threads,
+        )
 
     def load(self, work: Work) -> Loaded:
         return Loaded.of(work)

@@ -26,11 +26,15 @@ class EngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """`name` of the hardware, `variant` of the code in use."""
+    """`name` of the hardware, `variant` of the code in use.
+
+    A launch of a multiple of `granularity` nonces wastes nothing.
+    """
 
     name: str
     variant: str
     max_version_bits: int = MAX_VERSION_BITS
+    granularity: int = 1
 
 
 @dataclass(frozen=True, slots=True)
