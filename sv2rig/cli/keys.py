@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,10 +11,13 @@ from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
 
 
 def new(
-    folder: Path = typer.Option(
-        ..., "--dir", help="Where to write authority.secret (mode 0600) and authority.public."
-    ),
-    json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--dir", help="Where to write authority.secret (mode 0600) and authority.public."
+        ),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a pool's authority key.
 

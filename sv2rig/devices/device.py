@@ -62,12 +62,14 @@ class Capabilities:
     """What a device searches by itself within one Work.
 
     `version_bits`: how many version bits it likes to roll (0: none; 3: eight midstates).
-    `ntime_rolls`: whether it accepts Work with ntime_count above 1.
+    `ntime_rolls`: whether it accepts Work with ntime_count above 1. `nonce_ranges`: whether it can
+    search a part of the nonces; a device that cannot gets all 2**32 in every Work.
     """
 
     shape: Shape = Shape.PUSH
     version_bits: int = 0
     ntime_rolls: bool = False
+    nonce_ranges: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class PoolChannels:
 
     # -- what the pool says
 
-    def _handle(self, event: ClientEvent, now: float) -> None:
+    def _handle(self, event: ClientEvent, now: float) -> None:  # noqa: C901 - one case an event
         match event:
             case events.JobActivated(job):
                 self._activate(job, now)

@@ -237,7 +237,8 @@ class Session:
             ) from error
 
     def _receive(self, message: Message, now: float) -> None:
-        assert self._pool is not None and self._link is not None  # set up by _begin
+        assert self._pool is not None  # set up by _begin
+        assert self._link is not None
         try:
             self._pool.receive(message, now)
         except ConnectionFault as fault:

@@ -1,4 +1,4 @@
-"""A pool's keys on disk: the authority's, which miners pin, and the server's, made anew each run."""
+"""A pool's authority key on disk, which miners pin."""
 
 from __future__ import annotations
 

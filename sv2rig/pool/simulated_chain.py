@@ -1,4 +1,4 @@
-"""A chain for loopback: real headers, merkle trees, witnesses and rules, at a difficulty of its own.
+"""A chain for loopback: real headers, merkle trees, witnesses and rules, at its own difficulty.
 
 It stands where a Bitcoin node would: it offers Templates and judges blocks byte by byte. Blocks are
 only found by real SHA-256d work, and the difficulty follows the work it sees. Nothing here reads a

@@ -240,15 +240,15 @@ class Connection(ABC):
         """Collect the peer's handshake message; returns the bytes after it."""
         wanted = self._handshake_size - len(self._first_bytes)
         self._first_bytes += data[:wanted]
-        if is_surely_text(self._first_bytes):
-            self._raise_if_foreign()
+        foreign = self._foreign()
+        if foreign is not None and is_surely_text(self._first_bytes):
+            raise foreign
         if len(data) < wanted:
             return b""
         try:
             secured = self._secure(self._first_bytes, utc)
-        except HandshakeError:
-            self._raise_if_foreign()
-            raise
+        except HandshakeError as error:
+            raise foreign or error from None
         self._first_bytes = b""
         self._sender = secured.send
         self._decryptor = FrameDecryptor(secured.receive, self.limits.max_payload)
@@ -324,25 +324,24 @@ class Connection(ABC):
 
     # --- ends ---
 
-    def _raise_if_foreign(self) -> None:
+    def _foreign(self) -> ForeignProtocolError | None:
+        """What to say where the peer's first bytes are recognised as another protocol's."""
         guess = guess_protocol(self._first_bytes)
-        if guess:
-            raise ForeignProtocolError(f"the handshake failed: {self._peer} {guess}")
+        if guess is None:
+            return None
+        return ForeignProtocolError(f"the handshake failed: {self._peer} {guess}")
 
     def _broken_off(self) -> ProtocolError | None:
         """What a close by the peer at this point leaves undone."""
         if self.state is State.HANDSHAKE:
-            guess = guess_protocol(self._first_bytes)
-            if guess:
-                return ForeignProtocolError(f"the handshake failed: {self._peer} {guess}")
-            return PeerClosedError(
+            return self._foreign() or PeerClosedError(
                 f"the handshake failed: {self._peer} closed the connection after "
                 f"{self._handshake_progress()}"
             )
         if self._decryptor is not None and self._decryptor.missing:
             return PeerClosedError(
                 f"{self._peer} closed the connection in the middle of a message "
-                f"({self._decryptor.missing} bytes are missing)"
+                f"(bytes missing: {self._decryptor.missing})"
             )
         if self.state is State.SETUP:
             return PeerClosedError(f"{self._peer} closed the connection during the set-up")

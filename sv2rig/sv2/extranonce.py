@@ -30,7 +30,17 @@ class ExtranonceAllocator:
     @property
     def largest_client_part(self) -> int:
         """The most extranonce bytes that a client can be granted."""
-        return self.size - SERVER_BYTES - CHANNEL_BYTES
+        return self.size - self.unique_bytes
+
+    @property
+    def unique_bytes(self) -> int:
+        """How many leading bytes of a prefix are its own."""
+        return SERVER_BYTES + CHANNEL_BYTES
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether allocate would fail."""
+        return len(self._held) >= 1 << 8 * CHANNEL_BYTES
 
     def grant(self, min_extranonce_size: int) -> int | None:
         """The extranonce size for a client that asks for at least so much; None if too much."""

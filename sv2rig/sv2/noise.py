@@ -162,11 +162,7 @@ class FrameDecryptor:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the transport; call next_frame() until it has no more."""
-        buffer = self._buffer
-        if self._offset:
-            del buffer[: self._offset]
-            self._offset = 0
-        buffer += data
+        self._buffer += data
 
     @property
     def missing(self) -> int:
@@ -202,6 +198,8 @@ class FrameDecryptor:
         start = self._offset
         end = start + self._wanted
         if end > len(self._buffer):
+            del self._buffer[:start]
+            self._offset = 0
             return None
         self._offset = end
         if start < end <= start + MAX_SEALED_CHUNK:

@@ -72,9 +72,10 @@ class SetupPolicy:
             return SetupConnectionError(0, UNSUPPORTED_PROTOCOL)
         if not request.min_version <= PROTOCOL_VERSION <= request.max_version:
             return SetupConnectionError(0, PROTOCOL_VERSION_MISMATCH)
-        if request.flags & ~self.supported_flags:
+        beyond = ~int(self.supported_flags)  # a plain int: ~ of an IntFlag drops undefined bits
+        if request.flags & beyond:
             # All that is not supported, asked for or not, so that the client can adapt at once.
-            unsupported = (_DEFINED_FLAGS | request.flags) & ~self.supported_flags
+            unsupported = (_DEFINED_FLAGS | request.flags) & beyond
             return SetupConnectionError(unsupported, UNSUPPORTED_FEATURE_FLAGS)
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from sv2rig.sv2.connection import Connection
 from sv2rig.sv2.events import ConnectionClosed, Event
@@ -57,11 +58,9 @@ class Link:
         reading = self._loop.create_task(self._stream.read())
         try:
             while not self._ended.done():
-                await asyncio.wait(
-                    {reading, self._ended},
-                    timeout=self._until_timeout(),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                either: set[asyncio.Future[Any]] = {reading, self._ended}
+                delay = self._until_timeout()
+                await asyncio.wait(either, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     self._hand_over(self._received(reading), on_event)
                     reading = self._loop.create_task(self._stream.read())

@@ -146,6 +146,15 @@ def test_limit_is_judged_from_the_header_alone(size: int, allowed: bool) -> None
             decryptor.next_frame()
 
 
+def test_what_was_read_is_not_kept() -> None:
+    sender = CipherState(KEY)
+    wire = b"".join(sender.encrypt_frame(_frame(bytes(1000))) for _ in range(50))
+    decryptor = FrameDecryptor(CipherState(KEY), max_payload=1000)
+    decryptor.feed(wire[:-1])
+    assert len(_all_frames(decryptor)) == 49
+    assert len(decryptor._buffer) == sealed_size(1000) - 1
+
+
 LAST = 2**64 - 2
 
 

@@ -1,0 +1,5 @@
+"""Not written yet."""
+
+
+def devices() -> None:
+    """Placeholder."""

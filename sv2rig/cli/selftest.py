@@ -1,0 +1,5 @@
+"""Not written yet."""
+
+
+def selftest() -> None:
+    """Placeholder."""
