@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -17,12 +19,18 @@ def cpu_model() -> str:
     return names[0] if names else platform.machine()
 
 
-def pin_to_one_core() -> bool:
-    """Keep this process on the last core it may use; False where the system has no such call."""
+@contextlib.contextmanager
+def pinned_to_one_core() -> Iterator[bool]:
+    """Keep this process on the last core it may use meanwhile; False where no system call can."""
     if not hasattr(os, "sched_setaffinity"):
-        return False
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    return True
+        yield False
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def describe() -> dict[str, str | int]:

@@ -227,8 +227,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="rounds, each of every case")
     parser.add_argument("--json", action="store_true", help="one JSON object on one line")
     options = parser.parse_args(argv)
-    pinned = machine.pin_to_one_core()
-    results, core_share = measure(options.rounds)
+    with machine.pinned_to_one_core() as pinned:
+        results, core_share = measure(options.rounds)
     if options.json:
         report = {
             "bench": "protocol",

@@ -24,6 +24,7 @@ from scenario import (
 )
 
 from sv2rig.bitcoin.target import target_for_difficulty
+from sv2rig.pool.server import ACK_SECONDS
 from sv2rig.sv2.certificate import CertificateIssuer
 from sv2rig.sv2.client_connection import ClientConnection
 from sv2rig.sv2.connection import Connection
@@ -56,7 +57,7 @@ class Batching:
 
 
 SRI: Final = Batching("10 shares", 10, float("inf"))
-OURS: Final = Batching("0.5 s", 10, 0.5)
+OURS: Final = Batching(f"{ACK_SECONDS:g} s", 10, ACK_SECONDS)
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ def print_tables(options: Options, v1: Ledger, variants: list[Variant]) -> None:
     )
     print(
         "V2 on a standard or an extended channel, shares acknowledged each 10 shares as SRI does,"
-        " or 0.5 s\nafter the first one that waits\n"
+        " or, as\nour pool does, some time after the first one that waits\n"
     )
     print(table(purpose_rows(v1, variants)) + "\n")
     for name, ledger in (
