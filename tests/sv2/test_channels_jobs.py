@@ -300,3 +300,35 @@ def test_channels_move_between_groups() -> None:
     assert [e.job.channel_id for e in events if isinstance(e, client_events.JobActivated)] == [
         first
     ]
+
+
+def test_a_channel_opened_after_a_broadcast_takes_the_job_and_previous_hash_of_its_group() -> None:
+    """A server that sends a late channel nothing of its own: the broadcasts are all there is."""
+    client = Pair().client
+    request = client.open_standard("alice", 0.0)
+    client.handle(mining.OpenStandardMiningChannelSuccess(request, 2, 1, b"a", 1), 5.0)
+    parts = (b"\1\0\0\0\1" + bytes(40), b"\0")
+    client.handle(mining.NewExtendedMiningJob(1, 7, None, 1, True, (), *parts), 5.0)
+    request = client.open_standard("alice", 0.0)
+    client.handle(mining.OpenStandardMiningChannelSuccess(request, 3, 1, b"b", 1), 5.0)
+    events = client.handle(mining.SetNewPrevHash(1, 7, bytes(32), UTC, 0x207FFFFF), 6.0)
+    jobs = [e.job for e in events if isinstance(e, client_events.JobActivated)]
+    assert [job.merkle_root for job in jobs] == [
+        sha256d(parts[0] + b"a" + parts[1]),
+        sha256d(parts[0] + b"b" + parts[1]),
+    ]
+    request = client.open_standard("alice", 0.0)
+    client.handle(mining.OpenStandardMiningChannelSuccess(request, 4, 1, b"c", 1), 7.0)
+    events = client.handle(mining.NewExtendedMiningJob(1, 8, UTC, 1, True, (), *parts), 8.0)
+    jobs = [e.job for e in events if isinstance(e, client_events.JobActivated)]
+    assert [job.prevhash_received_at for job in jobs] == [6.0] * 3
+
+
+def test_a_jobs_min_ntime_is_never_below_its_previous_hashs() -> None:
+    pair = Pair()
+    pair.server.set_template(template(1), pair.now)
+    channel_id = pair.open()
+    early = mining.NewMiningJob(channel_id, 900, UTC - 601, 1, bytes(32))
+    (activated,) = pair.client.handle(early, pair.now)
+    assert isinstance(activated, client_events.JobActivated)
+    assert activated.job.min_ntime == UTC - 600

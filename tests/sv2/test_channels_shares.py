@@ -368,3 +368,18 @@ def test_a_block_is_taken_when_the_memory_for_duplicates_is_full() -> None:
         pair.settle()
         codes.update(pair.rejections())
     assert codes <= {"too-many-shares"}
+
+
+def test_shares_on_a_former_target_say_nothing_of_the_present_one() -> None:
+    policy = SharePolicy(ack_shares=1, easiest_target=EASY, retarget_shares=8)
+    pair, channel_id = mining_pair(policy=policy)
+    former = pair.jobs[channel_id]
+    for _ in range(8):
+        pair.share(channel_id)
+    pair.settle()
+    assert pair.last(server_events.TargetAdjusted).target == EASY // 16
+    for _ in range(20):
+        pair.client.submit(*pair.solve(former))
+    pair.settle()
+    assert len(pair.all(server_events.TargetAdjusted)) == 1
+    assert pair.accepted() == (28, 28)
