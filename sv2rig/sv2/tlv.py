@@ -66,14 +66,10 @@ def decode_tlvs(data: bytes, extensions: frozenset[int]) -> tuple[TLV, ...]:
 
     Raises MalformedTLVError where neither order fits, or a field exceeds its extension's limit.
     """
-    little, big = _split(data, "little"), _split(data, "big")
-    if little is None and big is None:
+    kept = [_kept(data, "little", extensions), _kept(data, "big", extensions)]
+    candidates = [tlvs for tlvs in kept if tlvs is not None]
+    if not candidates:
         raise MalformedTLVError(f"{len(data)} trailing bytes are no TLV fields")
-    candidates = [
-        tuple(tlv for tlv in tlvs if tlv.extension_type in extensions)
-        for tlvs in (little, big)
-        if tlvs is not None
-    ]
     chosen = max(candidates, key=len)  # max keeps the first, little-endian, of equals
     for tlv in chosen:
         limit = MAX_VALUE_LENGTH.get((tlv.extension_type, tlv.field_type), 0xFFFF)
@@ -82,11 +78,11 @@ def decode_tlvs(data: bytes, extensions: frozenset[int]) -> tuple[TLV, ...]:
                 f"TLV 0x{tlv.extension_type:04x}|0x{tlv.field_type:02x}:"
                 f" length {len(tlv.value)} exceeds the field's {limit}"
             )
-    return chosen
+    return tuple(chosen)
 
 
-def _split(data: bytes, order: ByteOrder) -> list[TLV] | None:
-    """All fields, or None where their lengths in this byte order do not fit the data."""
+def _kept(data: bytes, order: ByteOrder, extensions: frozenset[int]) -> list[TLV] | None:
+    """The fields of `extensions`, or None where lengths in this byte order do not fit the data."""
     tlvs = []
     offset = 0
     while offset < len(data):
@@ -95,6 +91,7 @@ def _split(data: bytes, order: ByteOrder) -> list[TLV] | None:
         if end > len(data):
             return None
         extension_type = int.from_bytes(data[offset : offset + 2], order)
-        tlvs.append(TLV(extension_type, data[offset + 2], data[start:end]))
+        if extension_type in extensions:
+            tlvs.append(TLV(extension_type, data[offset + 2], data[start:end]))
         offset = end
     return tlvs

@@ -47,7 +47,8 @@ class WireType:
     `encode` takes a value and raises ValueError with the reason where the type cannot carry it.
     `decode` takes a payload and an offset, returns the value and the offset after it, and raises
     MalformedError; it never allocates more than the payload's own size.
-    `limit` is the greatest value (integers), length (bytes, text) or count (sequences).
+    `limit` is the greatest value (integers, BOOL), length (bytes, text) or count (sequences);
+    F32 has none (0).
     """
 
     name: str
@@ -154,7 +155,7 @@ def _float32() -> WireType:
             raise ValueError("NaN is never sent as F32")
         return float(value)
 
-    return _fixed("F32", FixedLayout("f", 4, pack), pack, 1)
+    return _fixed("F32", FixedLayout("f", 4, pack), pack, 0)
 
 
 def _read_length(name: str, prefix: int, limit: int, data: bytes, offset: int) -> int:
@@ -221,6 +222,8 @@ def _encode_items(name: str, prefix: int, limit: int, element: WireType) -> Enco
     encode_item = element.encode
 
     def encode(items: Any) -> bytes:
+        if not isinstance(items, tuple | list):
+            raise ValueError(f"{type(items).__name__} given where {name} takes a tuple")
         if len(items) > limit:
             raise ValueError(f"{len(items)} items given where {name} takes 0 to {limit}")
         return len(items).to_bytes(prefix, "little") + b"".join(map(encode_item, items))

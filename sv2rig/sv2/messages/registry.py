@@ -12,8 +12,8 @@ class Message:
     """Base of all messages.
 
     Subclasses are `@message(...)` over `@dataclass(slots=True)`, fields in wire order. They are
-    not frozen: a frozen dataclass sets each field through object.__setattr__, which alone makes
-    a share four times as dear to decode. Treat them as values all the same.
+    not frozen: a frozen dataclass sets each field through object.__setattr__, so that building a
+    share costs 0.9 us instead of 0.25. Treat them as values all the same.
     """
 
     __slots__ = ()
