@@ -9,6 +9,7 @@ from sv2rig.bitcoin.bech32 import check_program, segwit_decode, segwit_encode
 from sv2rig.bitcoin.networks import PREFIXES, Network, check_network, networks_with
 
 _PREFIX_ENDS = tuple(f"{prefixes.hrp}1" for prefixes in PREFIXES.values())
+_LONGEST_BASE58 = 35  # an address of 25 bytes
 
 
 def p2pkh_script(hash160: bytes) -> bytes:
@@ -34,13 +35,15 @@ def address_to_script(address: str, network: Network | None = None) -> bytes:
     ValueError in words where it is damaged, or of another network than `network` (None: any).
     """
     try:
-        if address.lower().startswith(_PREFIX_ENDS):
+        if address.lower().startswith(_PREFIX_ENDS) or len(address) > _LONGEST_BASE58:
             prefix, version, program = segwit_decode(address)
             check_network("it", networks_with("hrp", prefix), network)
             return witness_script(version, program)
         return _base58_script(b58check_decode(address), network)
     except ValueError as error:
-        raise ValueError(f"address {address[:100]!r}: {error}") from None
+        # Shortened: what was pasted here by mistake may be a private key.
+        shown = address if len(address) <= 16 else f"{address[:8]}…{address[-6:]}"
+        raise ValueError(f"address {shown!r}: {error}") from None
 
 
 def _base58_script(payload: bytes, network: Network | None) -> bytes:

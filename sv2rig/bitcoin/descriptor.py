@@ -1,10 +1,11 @@
-"""Output script descriptors (BIP380 to BIP386, BIP390's neighbours left out) to one output script.
+"""Output script descriptors (BIP380 to BIP386, and rawtr) to the one output script of a payout.
 
-addr, raw, pk, pkh, wpkh, sh, wsh, multi, sortedmulti, tr (key path) and rawtr, for one fixed
-key each: a payout needs one script, so ranges are refused.
+Taken: addr, raw, pk, pkh, wpkh, sh, wsh, multi, sortedmulti, tr (key path) and rawtr. Refused, in
+words: ranges, script trees, miniscript and private extended keys.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 
 from sv2rig.bitcoin.address import (
@@ -25,6 +26,7 @@ _INPUT = (
 _GENERATORS = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
 _MAX_LENGTH = 10_000
 _MAX_P2SH_SCRIPT = 520
+_MAX_KEYS = {"top": 3, "sh": 15, "wsh": 20}  # of multi(), by where it stands (BIP383)
 
 
 def descriptor_checksum(text: str) -> str:
@@ -81,9 +83,12 @@ def _script(text: str, context: str, network: Network | None) -> bytes:
         raise ValueError(f"{name[:20]!r} is not among {', '.join(_FRAGMENTS)}")
     contexts, build = _FRAGMENTS[name]
     if context not in contexts:
-        place = "at the top" if context == "top" else f"inside {context}()"
-        raise ValueError(f"{name}() is not allowed {place}")
+        raise ValueError(f"{name}() is not allowed {_place(context)}")
     return build(rest[:-1], context, network)
+
+
+def _place(context: str) -> str:
+    return "at the top" if context == "top" else f"inside {context}()"
 
 
 def _key(text: str, context: str, network: Network | None) -> bytes:
@@ -94,10 +99,9 @@ def _key(text: str, context: str, network: Network | None) -> bytes:
 
 
 def _raw(text: str, _context: str, _network: Network | None) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ValueError("raw() holds something else than hex") from None
+    if not re.fullmatch("([0-9a-fA-F]{2})+", text):
+        raise ValueError("raw() holds something else than hex")
+    return bytes.fromhex(text)
 
 
 def _addr(text: str, _context: str, network: Network | None) -> bytes:
@@ -134,10 +138,10 @@ def _small_number(value: int) -> bytes:
 
 def _multi(text: str, context: str, network: Network | None, *, ordered: bool = False) -> bytes:
     threshold, *texts = text.split(",")
-    most = 20 if context == "wsh" else 15
+    most = _MAX_KEYS[context]
     if not 1 <= len(texts) <= most:
-        raise ValueError(f"multi() has {len(texts)} keys, outside 1..{most} inside {context}()")
-    if not threshold.isascii() or not threshold.isdigit():
+        raise ValueError(f"multi() has {len(texts)} keys, outside 1..{most} {_place(context)}")
+    if not re.fullmatch("[0-9]{1,9}", threshold):
         raise ValueError(f"multi()'s threshold {threshold[:20]!r} is not a number")
     needed = int(threshold)
     if not 1 <= needed <= len(texts):
@@ -173,8 +177,8 @@ _FRAGMENTS: dict[str, tuple[frozenset[str], _Build]] = {
     "wpkh": (frozenset({"top", "sh"}), _wpkh),
     "sh": (frozenset({"top"}), _sh),
     "wsh": (frozenset({"top", "sh"}), _wsh),
-    "multi": (frozenset({"sh", "wsh"}), _multi),
-    "sortedmulti": (frozenset({"sh", "wsh"}), _sortedmulti),
+    "multi": (frozenset({"top", "sh", "wsh"}), _multi),
+    "sortedmulti": (frozenset({"top", "sh", "wsh"}), _sortedmulti),
     "tr": (frozenset({"top"}), _tr),
     "rawtr": (frozenset({"top"}), _rawtr),
 }

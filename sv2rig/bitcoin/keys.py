@@ -55,7 +55,7 @@ def parse_key(text: str, network: Network | None, *, x_only: bool = False) -> by
 def _check_point(raw: bytes) -> None:
     # libsecp256k1 also takes the hybrid forms 06 and 07, which Bitcoin's descriptors do not.
     if raw[0] not in (2, 3, 4) or not keys.pubkey_verify(raw):
-        raise ValueError(f"public key {raw.hex()} is not a point of the curve")
+        raise ValueError("a public key is not a point of the curve")
 
 
 def _x_only(raw: bytes) -> bytes:
@@ -65,7 +65,7 @@ def _x_only(raw: bytes) -> bytes:
         _check_point(raw)
         raw = raw[1:]
     if not xonly.pubkey_verify(raw):
-        raise ValueError(f"x-only key {raw.hex()} is not a point of the curve")
+        raise ValueError("an x-only key is not a point of the curve")
     return raw
 
 
@@ -98,6 +98,8 @@ def _extended_key(payload: bytes, steps: list[str], network: Network | None) -> 
     if payload[:4] in _XPRV:
         raise ValueError("extended private keys are not taken here: give the xpub instead")
     check_network("an extended key", networks_with("xpub", payload[:4]), network)
+    if not payload[4] and any(payload[5:13]):
+        raise ValueError("an extended key claims depth 0 and a parent")
     chain_code, key = payload[13:45], payload[45:]
     _check_point(key)
     for step in steps:

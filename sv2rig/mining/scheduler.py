@@ -8,7 +8,7 @@ extended channel).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
@@ -148,14 +148,14 @@ class Scheduler:
         return self._assign(self._devices_of(channel_id), now)
 
     def close_channel(self, channel_id: int, now: float) -> list[Assignment]:
-        """The channel is gone: its Works are stale and its devices idle until bound or reopened."""
+        """The channel is gone: its Works are stale and its devices idle, bound to none."""
         self._channels.pop(channel_id, None)
-        return self._assign(self._devices_of(channel_id), now)
+        return self._unbind(self._devices_of(channel_id), now)
 
     def idle_all(self, now: float) -> list[Assignment]:
-        """The pool is gone, and every channel with it."""
+        """The pool is gone and every channel with it: all devices idle, bound to none."""
         self._channels.clear()
-        return self._assign(list(self._devices), now)
+        return self._unbind(list(self._devices), now)
 
     def on_exhausted(self, device_id: str, work_id: int, now: float) -> list[Assignment]:
         """The device wants more Work. Reports of Work replaced since change nothing."""
@@ -209,6 +209,13 @@ class Scheduler:
             return replace(judgement, verdict=Verdict.STALE, reason=gone, share=None)
         return judgement
 
+    def _unbind(self, device_ids: Collection[str], now: float) -> list[Assignment]:
+        # The next connection numbers its channels anew: an old number must not tie a device to
+        # another's channel.
+        for name in device_ids:
+            self._devices[name].channel_id = None
+        return self._assign(device_ids, now)
+
     def _devices_of(self, channel_id: int) -> list[str]:
         return [name for name, d in self._devices.items() if d.channel_id == channel_id]
 
@@ -218,7 +225,7 @@ class Scheduler:
         channel = self._channels.get(device.channel_id)
         return None if channel is None else channel.job
 
-    def _assign(self, device_ids: Iterable[str], now: float) -> list[Assignment]:
+    def _assign(self, device_ids: Collection[str], now: float) -> list[Assignment]:
         return [a for name in device_ids if (a := self._next_work(name, now)) is not None]
 
     def _next_work(self, device_id: str, now: float) -> Assignment | None:

@@ -61,6 +61,16 @@ def _bits(mask: int) -> list[int]:
     return [1 << i for i in range(mask.bit_length()) if mask >> i & 1]
 
 
+def _take_block(blocks: list[list[tuple[int, int]]], order: int) -> tuple[int, int]:
+    """The smallest, then lowest, block of at least this order, cut down to it: a buddy allocator
+    that never merges."""
+    larger = next(o for o in range(order, len(blocks)) if blocks[o])
+    index, start = heapq.heappop(blocks[larger])
+    for half in range(order, larger):
+        heapq.heappush(blocks[half], (index + (1 << half), start))
+    return index, start
+
+
 @dataclass(slots=True)
 class _Slab:
     """One merkle root at a run of ntimes, and what of it is not handed out yet."""
@@ -71,21 +81,15 @@ class _Slab:
     ntime_count: int
     version: int
     bits: list[int]  # the rollable bits, lowest first
-    free: list[list[int]] = field(init=False)  # by order: heaps of aligned blocks' first index
-    ranges: dict[int, tuple[int, int]] = field(init=False, default_factory=dict)
+    # What is left, by order k: heaps of aligned blocks of 2^k version combinations, each (index of
+    # the first combination, first nonce left). Fresh ones have every nonce left.
+    fresh: list[list[tuple[int, int]]] = field(init=False)
+    started: list[list[tuple[int, int]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.free = [[] for _ in range(len(self.bits) + 1)]
-        self.free[-1].append(0)
-
-    def _take_block(self, order: int) -> int:
-        """The smallest, then lowest, free aligned block that holds 2^order version combinations,
-        cut down to that size (a buddy allocator that never merges)."""
-        larger = next(o for o in range(order, len(self.free)) if self.free[o])
-        index = heapq.heappop(self.free[larger])
-        for half in range(order, larger):
-            heapq.heappush(self.free[half], index + (1 << half))
-        return index
+        self.fresh = [[] for _ in range(len(self.bits) + 1)]
+        self.started = [[] for _ in range(len(self.bits) + 1)]
+        self.fresh[-1].append((0, 0))
 
     def suits(self, job: Job, now: float) -> bool:
         """Whether its ntimes are within what `job` allows: another job may have opened it."""
@@ -94,19 +98,19 @@ class _Slab:
 
     def offers(self, order: int, whole: bool) -> bool:
         """Whether anything is left for a device that rolls `order` bits; `whole`: every nonce."""
-        return any(self.free[order:]) or (order in self.ranges and not whole)
+        return any(self.fresh[order:]) or (any(self.started[order:]) and not whole)
 
     def take(self, order: int, nonces: int) -> tuple[int, int, int]:
         """(first version index, first nonce, nonce count) of what it `offers`."""
-        if order in self.ranges and nonces < NONCES:
-            index, start = self.ranges.pop(order)
-        elif any(self.free[order:]):
-            index, start = self._take_block(order), 0
+        if self.started[order] and nonces < NONCES:
+            index, start = heapq.heappop(self.started[order])
+        elif any(self.fresh[order:]):
+            index, start = _take_block(self.fresh, order)
         else:
-            index, start = self.ranges.pop(order)
+            index, start = _take_block(self.started, order)
         count = min(nonces, NONCES - start)
         if start + count < NONCES:
-            self.ranges[order] = (index, start + count)
+            heapq.heappush(self.started[order], (index, start + count))
         return index, start, count
 
     def version_at(self, index: int, order: int) -> tuple[int, int]:

@@ -36,12 +36,19 @@ class BlockRefusedError(Exception):
 class SimulatedChain:
     """A growing chain, its mempool, and the difficulty that aims at a block each `interval_s`."""
 
-    def __init__(self, rng: random.Random, interval_s: float, now: float, utc: float) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        interval_s: float,
+        now: float,
+        utc: float,
+        first_target: int = FIRST_TARGET,
+    ) -> None:
         self.height = 0
         self.tip = rng.randbytes(32)
         self._rng = rng
         self._interval = interval_s
-        self._target = FIRST_TARGET
+        self._target = bits_to_target(target_to_bits(first_target))
         self._found_at: deque[float] = deque([now], maxlen=_RETARGET_SPAN + 1)
         self._eased_at = now
         self._times: deque[int] = deque([int(utc) - 1], maxlen=_MEDIAN_SPAN)
@@ -154,9 +161,7 @@ class SimulatedChain:
             TxInput(OutPoint(rng.randbytes(32), rng.randrange(4)), b"", 0xFFFFFFFD)
             for _ in range(inputs)
         )
-        witness = tuple(
-            (rng.randbytes(71), b"\x02" + rng.randbytes(32)) for _ in range(inputs)
-        )
+        witness = tuple((rng.randbytes(71), b"\x02" + rng.randbytes(32)) for _ in range(inputs))
         return Transaction(2, spends, outputs, witness), rng.randrange(110, 30_000)
 
 

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from sv2rig.sv2 import certificate as certificates
 from sv2rig.sv2.certificate import Certificate
-from sv2rig.sv2.errors import ProtocolError
-from sv2rig.sv2.frame import HEADER_SIZE, Frame, FrameHeader
+from sv2rig.sv2.errors import FrameTooLargeError, ProtocolError
+from sv2rig.sv2.frame import HEADER_SIZE, Frame
+from sv2rig.sv2.messages.registry import CHANNEL_MSG_BIT
 from sv2rig.sv2.secp256k1 import (
     INITIATOR,
     RESPONDER,
@@ -149,12 +150,14 @@ class FrameDecryptor:
     announces more is refused before any of its payload is taken.
     """
 
+    __slots__ = ("_buffer", "_decrypt", "_header", "_max_payload", "_offset", "_wanted")
+
     def __init__(self, cipher: CipherState, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
-        self._cipher = cipher
+        self._decrypt = cipher.decrypt
         self._max_payload = max_payload
         self._buffer = bytearray()
         self._offset = 0
-        self._header: FrameHeader | None = None
+        self._header: bytes | None = None
         self._wanted = SEALED_HEADER_SIZE  # of the part to come: a header, or a whole payload
 
     def feed(self, data: bytes) -> None:
@@ -178,33 +181,35 @@ class FrameDecryptor:
         """
         header = self._header
         if header is None:
-            opened = self._take()
-            if opened is None:
+            header = self._take()
+            if header is None:
                 return None
-            header = FrameHeader.parse(opened, self._max_payload)
-            if not header.msg_length:
-                return header.frame(b"")
-            self._header = header
-            self._wanted = sealed_size(header.msg_length)
+            length = header[3] | header[4] << 8 | header[5] << 16
+            if length > self._max_payload:
+                raise FrameTooLargeError(header[2], length, self._max_payload)
+            self._wanted = sealed_size(length)
         payload = self._take()
         if payload is None:
+            self._header = header
             return None
         self._header = None
         self._wanted = SEALED_HEADER_SIZE
-        return header.frame(payload)
+        bits = header[0] | header[1] << 8
+        return Frame(bits & ~CHANNEL_MSG_BIT, bits >= CHANNEL_MSG_BIT, header[2], payload)
 
     def _take(self) -> bytes | None:
+        """The plaintext of the next `_wanted` bytes, if they are here."""
         start = self._offset
         end = start + self._wanted
         if end > len(self._buffer):
             return None
         self._offset = end
-        if self._wanted <= MAX_SEALED_CHUNK:
-            return self._cipher.decrypt(self._buffer[start:end])
+        if start < end <= start + MAX_SEALED_CHUNK:
+            return self._decrypt(self._buffer[start:end])
         with memoryview(self._buffer) as view:
             return b"".join(
                 [
-                    self._cipher.decrypt(view[at : min(at + MAX_SEALED_CHUNK, end)])
+                    self._decrypt(view[at : min(at + MAX_SEALED_CHUNK, end)])
                     for at in range(start, end, MAX_SEALED_CHUNK)
                 ]
             )
@@ -296,8 +301,8 @@ class Initiator:
             packed = state.decrypt_and_hash(message[_STATIC_END:])
         except WrongTagError:
             raise HandshakeError(
-                "the server's handshake message has a wrong authentication tag: it speaks another "
-                "protocol, or the bytes were altered on the way"
+                "the handshake failed: the authentication tag in the server's message is wrong: it "
+                "speaks another protocol, or the bytes were altered on the way"
             ) from None
         server_xonly = ellswift_xonly(static)
         certificate = Certificate.unpack(packed)

@@ -1,0 +1,31 @@
+"""What a session shares with the rig around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sv2rig.mining.scheduler import Assignment, Scheduler
+from sv2rig.mining.tally import Tallies
+
+Report = Callable[[str, str, str | None], None]
+
+
+@dataclass(slots=True)
+class MiningContext:
+    """The scheduler, the tallies, and three ways out.
+
+    `assign` carries Assignments to the devices; `report(level, text, device_id)` tells people;
+    `utc` is Unix seconds. `rates` holds what each device hashes (hashes a second).
+    """
+
+    scheduler: Scheduler
+    assign: Callable[[Iterable[Assignment]], None]
+    report: Report
+    utc: Callable[[], float]
+    tallies: Tallies = field(default_factory=Tallies)
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def rate_of(self, device_ids: Iterable[str]) -> float:
+        """The sum over these devices; those whose rate is unknown count nothing."""
+        return sum(self.rates.get(device_id, 0.0) for device_id in device_ids)

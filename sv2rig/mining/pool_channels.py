@@ -1,0 +1,246 @@
+"""The channels of one connection to a pool: which devices mine on which, and the shares sent.
+
+It dies with its connection; devices, tallies and the scheduler outlive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sv2rig.bitcoin.target import MAX_TARGET
+from sv2rig.mining.context import MiningContext
+from sv2rig.mining.hashrate import NominalRate
+from sv2rig.mining.judgement import Share
+from sv2rig.sv2 import client_events as events
+from sv2rig.sv2.client_channels import ClientChannels, JobGoneError
+from sv2rig.sv2.client_events import ClientEvent
+from sv2rig.sv2.job import Job
+from sv2rig.sv2.messages.registry import Message
+from sv2rig.sv2.tlv import TLV
+
+STALE_CODE = "stale-share"
+
+Send = Callable[[Message, tuple[TLV, ...]], None]
+
+
+class NoChannelLeftError(Exception):
+    """The pool opened none of the channels, or closed them all. `refused`: it opened none, so
+    asking again is pointless."""
+
+    def __init__(self, text: str, refused: bool) -> None:
+        super().__init__(text)
+        self.refused = refused
+
+
+@dataclass(slots=True)
+class OpenChannel:
+    """One open channel. `job_since` and `sent_at` are monotonic seconds."""
+
+    device_ids: tuple[str, ...]
+    is_extended: bool
+    nominal: NominalRate
+    target: int
+    job: Job | None = None
+    job_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    device_id: str
+    is_block: bool
+    at: float
+
+
+class PoolChannels:
+    """Opens the channels, follows their jobs, submits shares and counts the answers."""
+
+    def __init__(self, context: MiningContext, channels: ClientChannels, send: Send) -> None:
+        self.open: dict[int, OpenChannel] = {}
+        self.latency_s: float | None = None
+        self.share_accepted = False
+        self.new_block_at: float | None = None
+        self.redirect: events.ReconnectRequested | None = None
+        self.all_answered = asyncio.Event()
+        self.all_answered.set()
+        self._context = context
+        self._channels = channels
+        self._send = send
+        self._requests: dict[int, tuple[str, ...]] = {}
+        self._sent: dict[tuple[int, int], _Sent] = {}
+
+    def open_all(self, user: str, standard: bool) -> None:
+        """Ask for one standard channel a device, or one extended channel for all of them."""
+        context = self._context
+        groups = [(d,) for d in context.rates] if standard else [tuple(context.rates)]
+        for device_ids in groups:
+            rate = context.rate_of(device_ids)
+            ask = self._channels.open_standard if standard else self._channels.open_extended
+            self._requests[ask(user, rate)] = device_ids
+        self.flush()
+
+    def receive(self, message: Message, now: float) -> None:
+        """A message of the pool's. Raises ConnectionFault and NoChannelLeftError."""
+        for event in self._channels.handle(message, now):
+            self._handle(event, now)
+        self.flush()
+
+    def submit(self, device_id: str, share: Share, now: float) -> None:
+        """Send a share; one whose job is void is counted as stale."""
+        tally = self._context.tallies.of(device_id)
+        try:
+            number = self._channels.submit(
+                share.channel_id,
+                share.job_id,
+                share.nonce,
+                share.ntime,
+                share.version,
+                share.extranonce,
+                device_id,
+            )
+        except JobGoneError:
+            tally.stale += 1
+            return
+        self._sent[share.channel_id, number] = _Sent(device_id, share.is_block, now)
+        self.all_answered.clear()
+        tally.pending += 1
+        tally.last_share_utc = self._context.utc()
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        for message, tlvs in self._channels.messages_to_send():
+            self._send(message, tlvs)
+
+    def tell_rates(self, now: float) -> None:
+        """UpdateChannel where the hash rate has changed by a fifth."""
+        for channel_id, channel in self.open.items():
+            rate = self._context.rate_of(channel.device_ids)
+            if channel.nominal.is_due(rate, now):
+                self._channels.update(channel_id, rate, MAX_TARGET)
+                channel.nominal.tell(rate)
+        self.flush()
+
+    @property
+    def unanswered(self) -> int:
+        """Shares sent and neither accepted nor rejected yet."""
+        return len(self._sent)
+
+    def close_all(self, reason: str) -> None:
+        """Tell the pool that we leave."""
+        for channel_id in list(self.open):
+            self._channels.close(channel_id, reason)
+        self.flush()
+
+    def abandon(self) -> None:
+        """The connection is gone: what was not answered never will be."""
+        for channel_id, number in list(self._sent):
+            self._unacknowledged(channel_id, number)
+
+    # -- what the pool says
+
+    def _handle(self, event: ClientEvent, now: float) -> None:
+        match event:
+            case events.JobActivated(job):
+                self._activate(job, now)
+            case events.SharesAccepted():
+                self._accepted(event, now)
+            case events.ShareRejected(channel_id, number, code, known):
+                self._rejected(channel_id, number, code, known)
+            case events.PrevHashChanged():
+                self.new_block_at = now
+            case events.TargetChanged(channel_ids, target):
+                for channel_id in channel_ids:
+                    if channel_id in self.open:
+                        self.open[channel_id].target = target
+            case events.ChannelOpened():
+                self._opened(event, now)
+            case events.OpenRefused() | events.ChannelClosed():
+                self._shut(event, now)
+            case events.ReconnectRequested():
+                self.redirect = event
+            case events.UpdateRefused(channel_id, code):
+                self._report(
+                    "warning", f"the pool refused an update of channel {channel_id}: {code}"
+                )
+            case (
+                events.ExtranoncePrefixChanged() | events.GroupChanged() | events.EndpointChanged()
+            ):
+                pass  # the channel logic has followed; nothing changes for devices
+
+    def _opened(self, event: events.ChannelOpened, now: float) -> None:
+        device_ids = self._requests.pop(event.request_id)
+        rate = self._context.rate_of(device_ids)
+        self.open[event.channel_id] = OpenChannel(
+            device_ids, event.is_extended, NominalRate(rate), event.target
+        )
+        for device_id in device_ids:
+            self._context.assign(self._context.scheduler.bind(device_id, event.channel_id, now))
+        kind = "extended" if event.is_extended else "standard"
+        self._report(
+            "info", f"{kind} channel {event.channel_id} is open for {', '.join(device_ids)}"
+        )
+
+    def _shut(self, event: events.OpenRefused | events.ChannelClosed, now: float) -> None:
+        if isinstance(event, events.OpenRefused):
+            devices = ", ".join(self._requests.pop(event.request_id, ()))
+            text = f"the pool refused a channel for {devices}: {event.fault or event.code}"
+        else:
+            for channel_id in event.channel_ids:
+                self.open.pop(channel_id, None)
+                self._context.assign(self._context.scheduler.close_channel(channel_id, now))
+            for channel_id, number in event.unacknowledged:
+                self._unacknowledged(channel_id, number)
+            text = f"channels {event.channel_ids} were closed: {event.fault or event.code}"
+        self._report("error", text)
+        if not self.open and not self._requests:
+            raise NoChannelLeftError(text, refused=isinstance(event, events.OpenRefused))
+
+    def _activate(self, job: Job, now: float) -> None:
+        channel = self.open.get(job.channel_id)
+        if channel is not None:
+            channel.job, channel.job_since = job, now
+        self._context.assign(self._context.scheduler.set_job(job, now))
+
+    def _accepted(self, event: events.SharesAccepted, now: float) -> None:
+        for number in event.sequence_numbers:
+            sent = self._answered(event.channel_id, number)
+            if sent is None:
+                continue
+            self.share_accepted = True
+            self.latency_s = now - sent.at
+            tally = self._context.tallies.of(sent.device_id)
+            tally.accepted += 1
+            if sent.is_block:
+                tally.blocks += 1
+                self._context.report("good", "BLOCK found and accepted", sent.device_id)
+        if event.disagreement:
+            self._report("warning", f"the pool's count differs from ours: {event.disagreement}")
+
+    def _rejected(self, channel_id: int, number: int, code: str, known: bool) -> None:
+        sent = self._answered(channel_id, number) if known else None
+        if sent is None:
+            self._report("warning", f"the pool rejected a share it was not sent: {code}")
+            return
+        tally = self._context.tallies.of(sent.device_id)
+        if code == STALE_CODE:
+            tally.stale += 1
+        else:
+            tally.rejected += 1
+        self._context.report("warning", f"share rejected by the pool: {code}", sent.device_id)
+
+    def _answered(self, channel_id: int, number: int) -> _Sent | None:
+        sent = self._sent.pop((channel_id, number), None)
+        if not self._sent:
+            self.all_answered.set()
+        if sent is not None:
+            self._context.tallies.of(sent.device_id).pending -= 1
+        return sent
+
+    def _unacknowledged(self, channel_id: int, number: int) -> None:
+        sent = self._answered(channel_id, number)
+        if sent is not None:
+            self._context.tallies.of(sent.device_id).unacknowledged += 1
+
+    def _report(self, level: str, text: str) -> None:
+        self._context.report(level, text, None)

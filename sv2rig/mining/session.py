@@ -1,0 +1,310 @@
+"""A rig's life with one pool: connect, mine, lose it, come back.
+
+Everything here runs on the event loop's thread, whose clock is the monotonic `now`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sv2rig import __version__
+from sv2rig.devices.work import Solution
+from sv2rig.mining.backoff import Backoff
+from sv2rig.mining.context import MiningContext
+from sv2rig.mining.judgement import Judgement, Verdict
+from sv2rig.mining.pool_channels import NoChannelLeftError, OpenChannel, PoolChannels
+from sv2rig.sv2.channel_faults import ConnectionFault
+from sv2rig.sv2.client_channels import ClientChannels
+from sv2rig.sv2.client_connection import ClientConnection
+from sv2rig.sv2.events import (
+    Event,
+    HandshakeCompleted,
+    MessageReceived,
+    SetupCompleted,
+    UnknownMessage,
+)
+from sv2rig.sv2.messages.common import MiningSetupFlags, Protocol, SetupConnection
+from sv2rig.sv2.messages.registry import Message
+from sv2rig.sv2.url import PoolUrl
+from sv2rig.transport.interface import ByteStream, TransportError
+from sv2rig.transport.link import Link
+
+# A connection that lasted so long, or had a share accepted, worked: back-off begins anew.
+PROVEN_AFTER_S = 30.0
+# A pool that is set up but sends no job is silent too.
+FIRST_JOB_TIMEOUT_S = 30.0
+
+Connector = Callable[[str, int], Awaitable[ByteStream]]
+
+
+class SessionState(StrEnum):
+    """Where the session stands, in the word that people see."""
+
+    CONNECTING = "connecting"
+    MINING = "mining"
+    WAITING = "waiting"
+    CLOSED = "closed"
+
+
+class SessionError(Exception):
+    """The session is over: trying again is pointless, or has gone on for long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How to mine. `standard_channels`: set flag bit 0 and open one standard channel a device,
+    else one extended channel for all. `give_up_after_s` counts from when the pool last worked;
+    None: never."""
+
+    user: str
+    standard_channels: bool = False
+    version_rolling_mask: int = 0x1FFFE000
+    give_up_after_s: float | None = None
+
+
+class Session:
+    """One pool, from the first connection to the last."""
+
+    def __init__(
+        self,
+        url: PoolUrl,
+        options: SessionOptions,
+        connect: Connector,
+        context: MiningContext,
+        backoff: Backoff,
+    ) -> None:
+        self.url = url
+        self.state = SessionState.CONNECTING
+        self.detail = ""
+        self.connections = 0
+        self.connected_since: float | None = None
+        self._options = options
+        self._connect = connect
+        self._context = context
+        self._backoff = backoff
+        self._loop = asyncio.get_running_loop()
+        self._where = (url.host, url.port)
+        self._link: Link | None = None
+        self._pool: PoolChannels | None = None
+        self._no_job_since: float | None = None
+        self._last_worked = self._loop.time()
+        self._stopping = asyncio.Event()
+
+    @property
+    def transport(self) -> str:
+        """How the pool is reached, in words."""
+        return "Stratum V2 over TCP, Noise NX (secp256k1, EllSwift, ChaCha20-Poly1305, SHA-256)"
+
+    @property
+    def channels(self) -> Sequence[OpenChannel]:
+        """The open channels; none while the pool is away."""
+        return tuple(self._pool.open.values()) if self._pool else ()
+
+    @property
+    def latency_s(self) -> float | None:
+        """From a share sent to its answer, as last seen."""
+        return self._pool.latency_s if self._pool else None
+
+    @property
+    def new_block_at(self) -> float | None:
+        """When the pool last announced a new previous hash, on the loop's clock."""
+        return self._pool.new_block_at if self._pool else None
+
+    async def run(self) -> None:
+        """Mine until stop(); SessionError where going on is pointless."""
+        try:
+            while not self._stopping.is_set():
+                reason = await self._one_connection()
+                if not self._stopping.is_set():
+                    await self._wait_after(reason)
+        finally:
+            self.state = SessionState.CLOSED
+
+    async def stop(self, answer_timeout_s: float) -> None:
+        """Wait briefly for the answers to shares in flight, then leave the pool."""
+        if self._pool and self._pool.unanswered:
+            try:
+                await asyncio.wait_for(self._pool.all_answered.wait(), answer_timeout_s)
+            except TimeoutError:
+                count = self._pool.unanswered
+                self._report("warning", f"{count} shares were not acknowledged in time")
+        self._stopping.set()
+        if self._pool and self._link:
+            self._pool.close_all("the rig stops")
+            self._link.close("the rig stops")
+
+    def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
+        """What a device reports: re-hash and judge each, submit the shares."""
+        now = self._loop.time()
+        for solution in found:
+            judgement = self._context.scheduler.on_solution(device_id, solution, now)
+            self._count(device_id, judgement)
+            if judgement.share is not None and self._pool is not None:
+                self._pool.submit(device_id, judgement.share, now)
+        if self._pool is not None:
+            self._pool.flush()
+
+    def tick(self, now: float) -> None:
+        """Once a second: tell changed hash rates, notice a pool that sends no job."""
+        if self._pool is None or self._link is None:
+            return
+        if any(channel.job for channel in self._pool.open.values()):
+            self._no_job_since = None
+            self._note_that_it_works(now)
+        elif self._no_job_since is None:
+            self._no_job_since = now
+        elif now - self._no_job_since > FIRST_JOB_TIMEOUT_S:
+            self._link.close(f"the pool sent no job for {FIRST_JOB_TIMEOUT_S:g} s")
+        self._pool.tell_rates(now)
+
+    # -- one connection
+
+    async def _one_connection(self) -> str:
+        """Mine until the connection ends; says why it did. SessionError if it ended for good."""
+        self.state = SessionState.CONNECTING
+        host, port = self._where
+        try:
+            stream = await self._connect(host, port)
+        except TransportError as error:
+            return str(error)
+        connection = ClientConnection(
+            self.url.authority_key, self._setup(host, port), now=self._loop.time()
+        )
+        self._link = Link(stream, connection, self._context.utc)
+        if self._stopping.is_set():
+            self._link.close("the rig stops")
+        try:
+            closed = await self._link.run(self._on_event)
+        finally:
+            self._lost()
+        if closed.fatal:
+            raise SessionError(f"{host}:{port}: {closed.reason}")
+        return f"{host}:{port}: {closed.reason}"
+
+    def _setup(self, host: str, port: int) -> SetupConnection:
+        standard = self._options.standard_channels
+        return SetupConnection(
+            protocol=Protocol.MINING,
+            min_version=2,
+            max_version=2,
+            flags=MiningSetupFlags.REQUIRES_STANDARD_JOBS if standard else 0,
+            endpoint_host=host,
+            endpoint_port=port,
+            vendor="sv2rig",
+            hardware_version="",
+            firmware=f"sv2rig {__version__}",
+            device_id="",
+        )
+
+    def _on_event(self, event: Event) -> None:
+        now = self._loop.time()
+        match event:
+            case MessageReceived(message):
+                self._receive(message, now)
+            case HandshakeCompleted():
+                checked = "its key is right" if event.authenticated else "its key was NOT checked"
+                self._report("info", f"connected to {self._where[0]}:{self._where[1]}, {checked}")
+            case SetupCompleted():
+                self._begin(event, now)
+            case UnknownMessage(extension_type, msg_type):
+                self._report(
+                    "warning",
+                    f"ignored an unknown message, 0x{msg_type:02x} of extension {extension_type}",
+                )
+
+    def _begin(self, event: SetupCompleted, now: float) -> None:
+        link = self._link
+        assert link is not None  # events come from a link only
+        channels = ClientChannels(
+            event.request.flags,
+            event.success.flags,
+            version_rolling_mask=self._options.version_rolling_mask,
+            extensions=event.extensions,
+        )
+        self._pool = PoolChannels(self._context, channels, link.send)
+        self.connected_since = now
+        self._no_job_since = now
+        self.connections += 1
+        try:
+            self._pool.open_all(self._options.user, self._options.standard_channels)
+        except ValueError as error:  # the server's flags refuse the kind of channel we want
+            raise SessionError(
+                f"{error}: use --channel "
+                + ("extended" if self._options.standard_channels else "standard")
+            ) from error
+
+    def _receive(self, message: Message, now: float) -> None:
+        assert self._pool is not None and self._link is not None  # set up by _begin
+        try:
+            self._pool.receive(message, now)
+        except ConnectionFault as fault:
+            self._link.close(f"the pool broke the protocol: {fault}")
+        except NoChannelLeftError as error:
+            if error.refused:
+                raise SessionError(str(error)) from error
+            self._link.close(str(error))
+        redirect = self._pool.redirect
+        if redirect is not None:
+            self._where = (redirect.host or self._where[0], redirect.port or self._where[1])
+            self._link.close(f"the pool asks us to reconnect to {self._where[0]}:{self._where[1]}")
+        elif self._pool.open and self.state is SessionState.CONNECTING:
+            self.state = SessionState.MINING
+
+    def _count(self, device_id: str, judgement: Judgement) -> None:
+        tally = self._context.tallies.of(device_id)
+        if judgement.hash_value is not None and judgement.verdict is not Verdict.HARDWARE_ERROR:
+            tally.saw_hash(judgement.hash_value)
+        match judgement.verdict:
+            case Verdict.STALE:
+                self._count_stale(device_id, judgement)
+            case Verdict.HARDWARE_ERROR | Verdict.OUT_OF_RANGE | Verdict.UNKNOWN_WORK:
+                tally.hardware_errors += 1
+                text = f"hardware error: {judgement.reason}"
+                self._context.report("warning", text, device_id)
+            case _:
+                pass
+
+    def _count_stale(self, device_id: str, judgement: Judgement) -> None:
+        """Only what would have been a share counts as stale; a ticket costs nobody anything."""
+        work, value = judgement.work, judgement.hash_value
+        if work is None or value is None or value > work.target:
+            return
+        self._context.tallies.of(device_id).stale += 1
+        if self._pool is None:
+            text = "a share was found while the pool was away; its job is gone with the connection"
+            self._context.report("warning", text, device_id)
+
+    def _note_that_it_works(self, now: float) -> None:
+        proven = self._pool is not None and self._pool.share_accepted
+        lasted = self.connected_since is not None and now - self.connected_since > PROVEN_AFTER_S
+        if proven or lasted:
+            self._last_worked = now
+            self._backoff.reset()
+
+    def _lost(self) -> None:
+        """The connection is gone: idle the devices, settle what was in flight."""
+        self._context.assign(self._context.scheduler.idle_all(self._loop.time()))
+        if self._pool is not None:
+            self._pool.abandon()
+        self._pool = None
+        self._link = None
+        self.connected_since = None
+
+    async def _wait_after(self, reason: str) -> None:
+        wait = self._backoff.next_wait()
+        limit = self._options.give_up_after_s
+        outage = self._loop.time() - self._last_worked
+        if limit is not None and outage + wait > limit:
+            raise SessionError(f"{reason}; giving up after {outage:.0f} s without this pool")
+        self.state, self.detail = SessionState.WAITING, reason
+        self._report("warning", f"{reason}; devices idle, trying again in {wait:.1f} s")
+        try:
+            await asyncio.wait_for(self._stopping.wait(), wait)
+        except TimeoutError:
+            self.detail = ""
+
+    def _report(self, level: str, text: str) -> None:
+        self._context.report(level, text, None)
