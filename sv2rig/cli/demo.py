@@ -7,11 +7,6 @@ import asyncio
 from sv2rig.cli import rig_options
 from sv2rig.cli.output import configure_log, log_event
 
-# For runs of seconds: shares often enough that every device shows some, blocks in between.
-SHARES_PER_MINUTE = 60.0
-BLOCK_INTERVAL_S = 5.0
-JOB_INTERVAL_S = 10.0
-
 
 def demo(
     device: rig_options.Devices = None,
@@ -28,7 +23,7 @@ def demo(
     By default it mines with the first OpenCL device (with cpu where there is none) and with one
     simulated board, each on a standard channel. Nothing leaves this machine.
     """
-    from sv2rig.cli.pool import start_pool
+    from sv2rig.cli.pool import PoolSettings, start_pool
     from sv2rig.cli.run_rig import Show, choose_devices, device_options, run_rig, summarise
     from sv2rig.mining.scheduler import VERSION_MASK
     from sv2rig.mining.session import SessionOptions
@@ -49,16 +44,12 @@ def demo(
     )
 
     async def main() -> None:
-        pool, url, close = await start_pool(
-            PoolKeys(generate_secret()),
-            "127.0.0.1",
-            0,
-            BLOCK_INTERVAL_S,
-            SHARES_PER_MINUTE,
-            JOB_INTERVAL_S,
-            None,
-            _quiet,
+        # For runs of seconds: shares so often that every device shows some, blocks in between.
+        settings = PoolSettings(
+            block_interval_s=5.0, shares_per_minute=60.0, job_interval_s=10.0, ack_seconds=0.5
         )
+        keys = PoolKeys(generate_secret())
+        pool, url, close = await start_pool(keys, "127.0.0.1", 0, settings, _quiet)
         try:
             snapshot = await run_rig(devices, parse_pool_url(url), options, show)
         finally:
