@@ -1,5 +1,97 @@
-"""Not written yet."""
+"""`sv2rig mine`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sv2rig.cli import rig_options
+from sv2rig.cli.output import UserError, configure_log
 
 
-def mine() -> None:
-    """Placeholder."""
+class ChannelKind(StrEnum):
+    """How the rig's devices share the pool's channels."""
+
+    EXTENDED = "extended"
+    STANDARD = "standard"
+
+
+def mine(
+    url: Annotated[
+        str, typer.Argument(help="stratum2+tcp://HOST:PORT/AUTHORITYKEY, as the pool publishes it.")
+    ],
+    user: Annotated[
+        str,
+        typer.Option(
+            "--user", "-u", help="Who is paid, in the pool's words: often ADDRESS.worker or a name."
+        ),
+    ],
+    device: rig_options.Devices = None,
+    channel: Annotated[
+        ChannelKind,
+        typer.Option(
+            help="extended: one channel for the whole rig. standard: one channel a device, jobs "
+            "with ready-made merkle roots."
+        ),
+    ] = ChannelKind.EXTENDED,
+    insecure_no_verify: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-no-verify",
+            help="Trust any server: anybody on the way can take your hashes. For tests only.",
+        ),
+    ] = False,
+    give_up_after: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="End with status 1 when the pool has been away for so many seconds. "
+            "Default: try for ever.",
+        ),
+    ] = None,
+    latency_ms: rig_options.LatencyMs = 50.0,
+    threads: rig_options.Threads = None,
+    version_rolling: rig_options.VersionRolling = True,
+    version_mask: rig_options.VersionMask = "1fffe000",
+    duration: rig_options.Duration = None,
+    headless: rig_options.Headless = False,
+    json: rig_options.Json = False,
+) -> None:
+    """Mine on a Stratum V2 pool with this machine's devices.
+
+    On a terminal the screen opens; q leaves it and stops the rig. When the pool is away the devices
+    idle and the rig comes back by itself. A wrong key, an expired certificate or a refused channel
+    ends it at once, with status 1.
+    """
+    from sv2rig.cli.run_rig import (
+        Show,
+        choose_devices,
+        device_options,
+        run_rig,
+        summarise,
+    )
+    from sv2rig.cli.run_rig import version_mask as parse_mask
+    from sv2rig.mining.session import SessionOptions
+    from sv2rig.sv2.authority import AuthorityKeyError
+    from sv2rig.sv2.url import PoolUrlError, parse_pool_url
+
+    configure_log()
+    try:
+        pool = parse_pool_url(url, insecure=insecure_no_verify)
+    except (PoolUrlError, AuthorityKeyError) as error:
+        raise UserError(str(error)) from error
+    if insecure_no_verify:
+        pool = replace(pool, authority_key=None)
+    options = SessionOptions(
+        user=user,
+        standard_channels=channel is ChannelKind.STANDARD,
+        version_rolling_mask=parse_mask(version_mask, version_rolling),
+        give_up_after_s=give_up_after,
+    )
+    devices = choose_devices(device or [], device_options(latency_ms, threads, version_rolling))
+    show = Show(headless, json, duration)
+    summarise(asyncio.run(run_rig(devices, pool, options, show)), show)

@@ -132,6 +132,7 @@ async def start_pool(
 ) -> tuple[PoolServer, str, Any]:
     """A pool on a simulated chain, serving; its URL; and what ends it (a coroutine function)."""
     from sv2rig.bitcoin.address import address_to_script
+    from sv2rig.bitcoin.networks import Network
     from sv2rig.pool.node import SimulatedNode
     from sv2rig.pool.server import PoolServer
     from sv2rig.pool.simulated_chain import SimulatedChain
@@ -143,7 +144,7 @@ async def start_pool(
     pool = PoolServer(
         SimulatedNode(chain, time.time),
         keys,
-        address_to_script(NOBODYS_ADDRESS, "regtest"),
+        address_to_script(NOBODYS_ADDRESS, Network.REGTEST),
         report,
         time.time,
         shares_per_minute=shares_per_minute,

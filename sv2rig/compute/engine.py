@@ -25,6 +25,10 @@ class EngineError(Exception):
     """An engine cannot be made, or does not work any more; the text says why and what to do."""
 
 
+class EngineLostError(EngineError):
+    """The hardware is gone, unplugged: making the engine again cannot help."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """`name` of the hardware, `variant` of the code in use.

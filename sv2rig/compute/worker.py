@@ -10,7 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sv2rig.compute.engine import MAX_VERSION_BITS, Engine, EngineFactory, Launch, Loaded
+from sv2rig.compute.engine import (
+    MAX_VERSION_BITS,
+    Engine,
+    EngineFactory,
+    EngineLostError,
+    Launch,
+    Loaded,
+)
 from sv2rig.compute.pacing import QUEUED, Pace, Piece, Remaining
 from sv2rig.devices.device import (
     Capabilities,
@@ -284,6 +291,9 @@ class PushDevice:
 
     def _may_recover(self, error: Exception) -> bool:
         """Says what happened; gives back what was under way, to be searched by a new engine."""
+        if isinstance(error, EngineLostError):
+            self._set_state(DeviceState.LOST, str(error))
+            return False
         now = self._clock()
         if now - self._failed_at < _RECOVERY_S:
             self._set_state(DeviceState.DEAD, f"failed again soon after a restart: {error}")

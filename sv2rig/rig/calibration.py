@@ -32,7 +32,7 @@ async def calibrate(devices: Sequence[RigDevice]) -> dict[str, float]:
 
 async def _measure(device: RigDevice) -> float | None:
     loop = asyncio.get_running_loop()
-    device.assign(_no_ones_work(device))
+    device.assign(no_ones_work(device.info.capabilities.version_bits))
     deadline = loop.time() + FIRST_HASHES_TIMEOUT_S
     while not device.hashes_done():
         if loop.time() > deadline or device.is_gone:
@@ -47,9 +47,11 @@ async def _measure(device: RigDevice) -> float | None:
     return rate
 
 
-def _no_ones_work(device: RigDevice) -> Work:
-    """Work of an all-zero block with an impossible ticket: it is hashed and brings nothing."""
-    bits = device.info.capabilities.version_bits
+def no_ones_work(bits: int) -> Work:
+    """Work of an all-zero block with an impossible ticket: it is hashed and brings nothing.
+
+    `bits`: how many version bits it rolls.
+    """
     return Work(
         work_id=0,
         channel_id=0,

@@ -1,1 +1,1 @@
-"""The screen."""
+"""The screen: a reader of SnapshotSource that can die, lag or be absent without costing a hash."""

@@ -10,6 +10,7 @@ import pytest
 from sv2rig.bitcoin.address import address_to_script
 from sv2rig.bitcoin.block import Block
 from sv2rig.bitcoin.header import BlockHeader
+from sv2rig.bitcoin.networks import Network
 from sv2rig.bitcoin.target import bits_to_target, target_to_bits
 from sv2rig.pool.simulated_chain import SUBSIDY, BlockRefusedError, SimulatedChain
 from sv2rig.pool.template import Template, block_bytes, mining_template
@@ -57,7 +58,7 @@ def test_mined_transactions_leave_the_mempool() -> None:
 
 
 def test_a_payout_address_is_paid() -> None:
-    script = address_to_script("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", "regtest")
+    script = address_to_script("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network.REGTEST)
     job = mining_template(new_chain().template(0.0), script)
     assert script in job.coinbase_suffix
 

@@ -1,0 +1,219 @@
+"""Runs a rig under a screen or with log lines until it is told to stop, and sums it up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sv2rig.cli.output import (
+    EXIT_FAILED,
+    UserError,
+    log_event,
+    print_json,
+    print_text,
+)
+from sv2rig.cli.signals import stop_requested
+from sv2rig.units import duration, hashrate, si
+
+if TYPE_CHECKING:
+    from sv2rig.devices.device import Device
+    from sv2rig.mining.session import SessionOptions
+    from sv2rig.rig.open_devices import DeviceOptions
+    from sv2rig.rig.rig import Rig
+    from sv2rig.rig.snapshot import Event, RigSnapshot
+    from sv2rig.sv2.url import PoolUrl
+
+WIDEST_MASK = 0x1FFFFFE0  # BIP323
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How to show a run and when to end it."""
+
+    headless: bool
+    json: bool
+    duration_s: float | None
+
+    @property
+    def screen(self) -> bool:
+        """Whether there is a terminal to draw on, and nobody said otherwise."""
+        terminal = sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+        return terminal and not self.headless and not self.json
+
+
+def device_options(latency_ms: float, threads: int | None, version_rolling: bool) -> DeviceOptions:
+    """Checked options; UserError in the device's own words."""
+    from sv2rig.compute.worker import LATENCY
+    from sv2rig.rig.open_devices import DeviceOptions
+
+    try:
+        LATENCY.check(latency_ms)
+    except ValueError as error:
+        raise UserError(f"--latency-ms: {error}") from error
+    return DeviceOptions(latency_ms, 3 if version_rolling else 0, threads)
+
+
+def choose_devices(names: Sequence[str], options: DeviceOptions) -> list[Device]:
+    """The devices named, ready to start; none named: what suits this machine."""
+    from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
+    from sv2rig.rig.open_devices import default_choices, open_devices
+
+    try:
+        choices = [parse_choice(name) for name in names] or default_choices(log_event)
+        return open_devices(choices, options, log_event)
+    except DeviceChoiceError as error:
+        raise UserError(str(error)) from error
+
+
+def version_mask(text: str, version_rolling: bool) -> int:
+    """The mask to roll within; 0 when rolling is turned off."""
+    try:
+        mask = int(text, 16)
+    except ValueError as error:
+        raise UserError(f"--version-mask {text!r} is not a hexadecimal number") from error
+    if not 0 <= mask <= WIDEST_MASK or mask & ~WIDEST_MASK:
+        raise UserError(f"--version-mask {text} has bits outside {WIDEST_MASK:x} (BIP323)")
+    return mask if version_rolling else 0
+
+
+def make_rig(
+    devices: Sequence[Device],
+    url: PoolUrl,
+    options: SessionOptions,
+    on_event: Any = None,
+) -> Rig:
+    """A rig on a pool over TCP, named after this host."""
+    from sv2rig.mining.backoff import Backoff
+    from sv2rig.mining.session import Session
+    from sv2rig.rig.rig import Rig
+    from sv2rig.transport.tcp import connect
+
+    return Rig(
+        socket.gethostname(),
+        devices,
+        lambda context: Session(url, options, connect, context, Backoff(random.Random())),
+        options.version_rolling_mask,
+        time.time,
+        on_event,
+    )
+
+
+async def run_rig(
+    devices: Sequence[Device], url: PoolUrl, options: SessionOptions, show: Show
+) -> RigSnapshot:
+    """Mine until Ctrl-C, SIGTERM, the screen's q or the duration; the last picture of the rig.
+
+    UserError where the pool is lost for good; what was mined until then is summed up first.
+    """
+    from sv2rig.mining.session import SessionError
+
+    stop = stop_requested()
+    rig = make_rig(devices, url, options, None if show.screen else _log)
+    running = asyncio.create_task(rig.run())
+    watching = asyncio.create_task(_until_stop(stop, show, rig))
+    error: SessionError | None = None
+    await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
+        await rig.stop()
+    try:
+        await running
+    except SessionError as failure:
+        error = failure
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    if error is not None:
+        summarise(rig.snapshot(), show)
+        raise UserError(str(error), EXIT_FAILED)
+    return rig.snapshot()
+
+
+async def _until_stop(stop: asyncio.Event, show: Show, rig: Rig) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(show.duration_s):
+            if show.screen:
+                await _screen(rig, stop)
+            else:
+                await stop.wait()
+
+
+async def _screen(rig: Rig, stop: asyncio.Event) -> None:
+    from sv2rig.tui.app import RigScreen
+
+    screen = RigScreen(rig, on_quit=stop.set)
+    drawing = asyncio.create_task(screen.run_async())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({drawing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        screen.exit()
+        await asyncio.gather(drawing, return_exceptions=True)
+
+
+def _log(event: Event) -> None:
+    log_event(event.level, event.text, event.device)
+
+
+def summarise(snapshot: RigSnapshot, show: Show, **more: Any) -> None:
+    """What was mined, as one JSON object or as a few lines."""
+    if show.json:
+        print_json(summary(snapshot, **more))
+        return
+    shares = snapshot.shares
+    print_text(
+        f"mined {duration(snapshot.uptime_s)}: {shares.accepted} shares accepted, "
+        f"{shares.rejected} rejected, {shares.stale} stale, "
+        f"{shares.unacknowledged} unacknowledged, {snapshot.blocks_found} blocks, "
+        f"{snapshot.hardware_errors} hardware errors"
+    )
+    if snapshot.best_difficulty is not None:
+        print_text(f"best difficulty {si(snapshot.best_difficulty)}")
+    for device in snapshot.devices:
+        print_text(
+            f"  {device.id:14} {hashrate(device.hashrate_hs):>12}  "
+            f"accepted {device.shares.accepted:5}  hardware errors {device.hardware_errors}  "
+            f"{device.variant or ''}"
+        )
+
+
+def summary(snapshot: RigSnapshot, **more: Any) -> dict[str, Any]:
+    """The JSON object of a finished run."""
+    shares = snapshot.shares
+    return {
+        "url": snapshot.pool.url,
+        "transport": snapshot.pool.transport,
+        "uptime_s": round(snapshot.uptime_s, 3),
+        "hashrate_hs": snapshot.hashrate_hs,
+        "shares_accepted": shares.accepted,
+        "shares_rejected": shares.rejected,
+        "shares_stale": shares.stale,
+        "shares_unacknowledged": shares.unacknowledged,
+        "blocks_found": snapshot.blocks_found,
+        "hardware_errors": snapshot.hardware_errors,
+        "best_difficulty": snapshot.best_difficulty,
+        "reconnects": snapshot.pool.reconnects,
+        "devices": [
+            {
+                "id": device.id,
+                "backend": device.backend,
+                "name": device.name,
+                "variant": device.variant,
+                "state": device.state,
+                "hashrate_hs": device.hashrate_hs,
+                "shares_accepted": device.shares.accepted,
+                "shares_rejected": device.shares.rejected,
+                "hardware_errors": device.hardware_errors,
+                "temperature_c": device.temperature_c,
+                "power_w": device.power_w,
+            }
+            for device in snapshot.devices
+        ],
+        **more,
+    }

@@ -1,0 +1,84 @@
+"""The log of events: the latest lines, wrapped to the screen, following unless told otherwise."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.widgets import RichLog
+
+from sv2rig.rig.snapshot import Event
+from sv2rig.tui.panels import event_words
+from sv2rig.tui.states import DIM, WARN
+from sv2rig.tui.text import clock, plain
+
+_KEPT = 2000  # lines
+
+
+class EventLog(RichLog):
+    """Follows the newest event until the user scrolls up or says so, and again from the end on."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, wrap=True, min_width=0, max_lines=_KEPT, auto_scroll=False)
+        self.follow = True
+        self._kept: deque[Text] = deque(maxlen=_KEPT)
+        self._last_number = 0
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest event seen."""
+        return self._last_number
+
+    def restart(self) -> None:
+        """The rig began anew, and so did its numbers."""
+        self._last_number = 0
+
+    def toggle_follow(self) -> None:
+        self.follow = not self.follow
+        self.keep_up()
+
+    def keep_up(self) -> None:
+        """Show the end, if following: banners and new lines push it out of sight."""
+        if self.follow and not self.is_vertical_scroll_end:
+            self.scroll_end(animate=False)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value != old_value:
+            self.follow = new_value >= self.max_scroll_y
+
+    def add(self, events: Iterable[Event]) -> None:
+        lines = []
+        for event in events:
+            missed = event.number - self._last_number - 1
+            if missed > 0:
+                lines.append(Text(f"         … {missed} earlier events are not kept", DIM))
+            lines.append(event_line(event))
+            self._last_number = event.number
+        self._kept.extend(lines)
+        self._write(lines)
+
+    def rewrap(self) -> None:
+        """Write all lines again, for another width."""
+        follow = self.follow
+        self.clear()
+        self.follow = follow
+        self._write(self._kept)
+
+    def _write(self, lines: Iterable[Text]) -> None:
+        for line in lines:
+            self.write(line)
+        self.keep_up()
+
+
+def event_line(event: Event) -> Text:
+    """One event; what it says is shown as it is, never read as markup."""
+    word, colour = event_words(event.level)
+    device = f"{plain(event.device)}: " if event.device else ""
+    return Text.assemble(
+        (f"{clock(event.time)} ", DIM),
+        (f"{word} ", colour),
+        (device, "bold"),
+        (plain(event.text), WARN if event.level == "warning" else colour if colour != DIM else ""),
+    )

@@ -1,0 +1,141 @@
+"""Whole screens as text, at both sizes. Read the golden files as a user would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from tui_scenes import (
+    DEAD,
+    NO_POOL_YET,
+    NOW,
+    Source,
+    check_golden,
+    device,
+    polled,
+    rig,
+    screen,
+)
+
+from sv2rig.rig.snapshot import RigSnapshot, ShareCounts
+
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC0")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def size_name(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def farm() -> RigSnapshot:
+    """64 devices, two of them in trouble."""
+    devices = [device(number) for number in range(64)]
+    devices[4] = msgspec.structs.replace(
+        devices[4],
+        state="THROTTLED",
+        reason="78 °C is above 75 °C: half speed until 70 °C",
+        temperature_c=78.0,
+        hashrate_hs=13e6,
+    )
+    devices[9] = msgspec.structs.replace(
+        devices[9],
+        state="LOST",
+        reason="unplugged from ttyUSB3",
+        hashrate_hs=None,
+        hashrate_1m_hs=None,
+        temperature_c=None,
+        fan_percent=None,
+        power_w=None,
+        hardware_errors=12,
+    )
+    return rig(*devices, hardware_errors=12)
+
+
+@SIZES
+async def test_just_started(size: tuple[int, int]) -> None:
+    unknown = {"hashrate_hs": None, "hashrate_1m_hs": None, "last_share": None}
+    start = rig(
+        device(0, state="INIT", reason="building kernels", shares=ShareCounts(), **unknown),
+        device(1, state="READY", shares=ShareCounts(), **unknown),
+        state="starting",
+        uptime_s=0.4,
+        hashrate_hs=None,
+        hashrate_1m_hs=None,
+        shares=ShareCounts(),
+        best_difficulty=None,
+        pool=NO_POOL_YET,
+    )
+    source = Source(start)
+    source.ring.add(NOW, "info", "the rig starts")
+    app = screen(source)
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"started-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_mining(size: tuple[int, int]) -> None:
+    source = Source(rig(device(0), device(1)))
+    source.ring.add(NOW, "info", "channel 1 is open, extended, 8 bytes of extranonce")
+    source.ring.add(NOW + 2, "info", "share accepted, difficulty 0.0021", "opencl:0")
+    source.ring.add(NOW + 3, "warning", "share rejected: stale-share", "simulated:1")
+    app = screen(source)
+    async with app.run_test(size=size) as pilot:
+        for second in range(60):
+            now = rig(device(0), device(1), hashrate_hs=53.8e6 * min(1, (second + 5) / 20))
+            source.publish(now)
+            app.poll()
+        check_golden(f"mining-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_dead_pool(size: tuple[int, int]) -> None:
+    waiting = {"state": "READY", "reason": "no pool", "hashrate_hs": 0.0}
+    source = Source(rig(device(0, **waiting), device(1, **waiting), state="waiting", pool=DEAD))
+    source.ring.add(NOW, "error", "pool.example:34254: connection refused, trying again in 8 s")
+    app = screen(source)
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"dead-pool-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_64_devices(size: tuple[int, int]) -> None:
+    app = screen(Source(farm()))
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"farm-top-{size_name(size)}", await polled(app, pilot))
+        await pilot.press("ctrl+end")
+        check_golden(f"farm-end-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_block_found(size: tuple[int, int]) -> None:
+    source = Source(rig(device(0), device(1), blocks_found=1))
+    source.ring.add(NOW, "good", "BLOCK 903412 found", "opencl:0")
+    app = screen(source)
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"block-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_help(size: tuple[int, int]) -> None:
+    app = screen(Source(rig(device(0))))
+    async with app.run_test(size=size) as pilot:
+        app.poll()
+        await pilot.press("question_mark")
+        check_golden(f"help-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_no_devices(size: tuple[int, int]) -> None:
+    app = screen(Source(rig()))
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"no-devices-{size_name(size)}", await polled(app, pilot))
