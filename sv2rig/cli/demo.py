@@ -20,22 +20,21 @@ def demo(
     """A pool with a chain of its own and a rig that mines on it, in one process on loopback.
 
     Everything is real but the chain: the encrypted protocol, the kernels, the shares, the blocks.
-    By default it mines with the first OpenCL device (with cpu where there is none) and with one
-    simulated board, each on a standard channel. Nothing leaves this machine.
+    By default it mines with the OpenCL devices that `mine` would take (with cpu where there is
+    none) and one simulated board, each on a standard channel. Nothing leaves this machine.
     """
     from sv2rig.cli.pool import PoolSettings, start_pool
     from sv2rig.cli.run_rig import Show, choose_devices, device_options, run_rig, summarise
     from sv2rig.mining.scheduler import VERSION_MASK
     from sv2rig.mining.session import SessionOptions
     from sv2rig.pool.keys import PoolKeys
-    from sv2rig.rig.open_devices import demo_choices
     from sv2rig.sv2.secp256k1 import generate_secret
     from sv2rig.sv2.url import parse_pool_url
 
     configure_log()
     show = Show(headless, json, duration)
-    names = device or demo_choices(log_event)
-    devices = choose_devices(names, device_options(latency_ms, threads, version_rolling))
+    tuning = device_options(latency_ms, threads, version_rolling)
+    devices = choose_devices(device or [], tuning, beside=["simulated"])
     options = SessionOptions(
         user="demo",
         standard_channels=True,
