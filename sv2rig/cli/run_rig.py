@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sv2rig.rig.snapshot import Event, RigSnapshot
     from sv2rig.sv2.url import PoolUrl
 
+STATUS_EVERY_S = 10.0
 WIDEST_MASK = 0x1FFFFFE0  # BIP323
 
 
@@ -144,7 +145,7 @@ async def _until_stop(stop: asyncio.Event, show: Show, rig: Rig) -> None:
             if show.screen:
                 await _screen(rig, stop)
             else:
-                await stop.wait()
+                await _log_status(rig, stop)
 
 
 async def _screen(rig: Rig, stop: asyncio.Event) -> None:
@@ -159,6 +160,22 @@ async def _screen(rig: Rig, stop: asyncio.Event) -> None:
         stopping.cancel()
         screen.exit()
         await asyncio.gather(drawing, return_exceptions=True)
+
+
+async def _log_status(rig: Rig, stop: asyncio.Event) -> None:
+    """A line now and then, for whoever watches a log."""
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), STATUS_EVERY_S)
+            return
+        picture = rig.snapshot()
+        shares = picture.shares
+        log_event(
+            "info",
+            f"{picture.state}: {hashrate(picture.hashrate_hs)}, {shares.accepted} accepted, "
+            f"{shares.pending} pending, {shares.rejected} rejected, {shares.stale} stale, "
+            f"{picture.blocks_found} blocks",
+        )
 
 
 def _log(event: Event) -> None:
