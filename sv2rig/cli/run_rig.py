@@ -20,7 +20,7 @@ from sv2rig.cli.output import (
     print_text,
 )
 from sv2rig.cli.signals import stop_requested
-from sv2rig.units import duration, hashrate, si
+from sv2rig.units import difficulty, duration, hashrate
 
 if TYPE_CHECKING:
     from sv2rig.devices.device import Device
@@ -195,7 +195,7 @@ def summarise(snapshot: RigSnapshot, show: Show, **more: Any) -> None:
         f"{snapshot.hardware_errors} hardware errors"
     )
     if snapshot.best_difficulty is not None:
-        print_text(f"best difficulty {si(snapshot.best_difficulty)}")
+        print_text(f"best difficulty {difficulty(snapshot.best_difficulty)}")
     for device in snapshot.devices:
         print_text(
             f"  {device.id:14} {hashrate(device.hashrate_hs):>12}  "
