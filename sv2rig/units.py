@@ -37,7 +37,7 @@ def hashrate(value_hs: float | None) -> str:
 
 
 def difficulty(value: float | Fraction | None) -> str:
-    """A difficulty: "1.42G", "4.1k", "0.0120", "2.3e-10"; a prefix below 1 would read as minutes."""
+    """A difficulty: "1.42G", "4.1k", "0.0120", "2.3e-10"; below 1 no prefix: m is minutes."""
     if value is None:
         return "–"
     if not value or 1 <= value < 10**24:
