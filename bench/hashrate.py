@@ -2,7 +2,7 @@
 
 The other program is any that takes `--seconds S --threads N` and prints a JSON object with
 `hashrate_hs`, like a harness around cpuminer-opt's scan loop built outside this repository. Each
-round runs it, then every one of our cases, on the same cores; ratios are medians of the rounds' own.
+round runs it, then each of our cases, on the same cores; ratios are medians of the rounds' own.
 """
 
 from __future__ import annotations
@@ -197,25 +197,24 @@ def print_report(results: Sequence[Rounds], rounds: int) -> None:
         if result.peer_hs:
             rate = f"{statistics.median(result.peer_hs) / 1e6:.1f}"
             lines.append(("peer", str(result.cores), rate, "1.000", "", "", ""))
-        for row in rows(result):
-            lines.append(
-                (
-                    f"{row['backend']}, {row['midstates']} midstates",
-                    str(row["cores"]),
-                    f"{row['hashrate_hs'] / 1e6:.1f}",
-                    "–" if row["ratio"] is None else f"{row['ratio']:.3f}",
-                    "" if row["goal"] is None else f"{row['goal']:.2f}",
-                    f"{row['short_launch_share']:.1%}",
-                    f"{row['launching_share']:.2%}",
-                )
+        lines += [
+            (
+                f"{row['backend']}, {row['midstates']} midstates",
+                str(row["cores"]),
+                f"{row['hashrate_hs'] / 1e6:.1f}",
+                "–" if row["ratio"] is None else f"{row['ratio']:.3f}",
+                "" if row["goal"] is None else f"{row['goal']:.2f}",
+                f"{row['short_launch_share']:.1%}",
+                f"{row['launching_share']:.2%}",
             )
+            for row in rows(result)
+        ]
     print(table(lines))
     if len(results) == 2:
         one, two = results
         for case in CASES:
             if case.latency_s == LONG_S:
                 scale = _ratio(two.hashrate_hs(case), one.hashrate_hs(case))
-                print(
-                    f"{case.backend}, {case.midstates} midstates: two cores are {scale:.2f} times one"
-                )
+                name = f"{case.backend}, {case.midstates} midstates"
+                print(f"{name}: two cores are {scale:.2f} times one")
     print()
