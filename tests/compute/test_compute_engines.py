@@ -157,4 +157,4 @@ def test_halving_covers_a_range_once(count: int) -> None:
 
 def test_halving_one_step_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(EngineError, match="cannot hold one step's hits"):
-        in_halves(lambda start, count: None, 0, 8)  # noqa: ARG005
+        in_halves(lambda start, count: None, 0, 8)
