@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +18,7 @@ from sv2rig.compute.opencl_probe import OpenClDevice
 from sv2rig.compute.variants import variants, wrong_program
 from sv2rig.devices.work import NONCES, Solution, Work
 
-HEADERS = json.loads(
-    (Path(__file__).parent.parent / "vectors" / "bitcoin" / "headers.json").read_text()
-)["headers"]
+HEADERS = json.loads((files("sv2rig.rig") / "vectors/headers.json").read_text())["headers"]
 
 WORK = Work(
     work_id=7,
