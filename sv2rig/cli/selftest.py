@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
 
 if TYPE_CHECKING:
     from sv2rig.rig.check import Outcome
+    from sv2rig.rig.device_choice import Choice
     from sv2rig.rig.selftest import Tally
 
 _WORDS = {True: "ok", False: "FAILED", None: "skipped"}
@@ -56,18 +58,44 @@ def selftest(
     protocol are checked too. What cannot run on this machine is skipped, with the reason.
     """
     from sv2rig.rig.device_choice import DeviceChoiceError
-    from sv2rig.rig.selftest import SelfTest, Tally
+    from sv2rig.rig.selftest import SelfTest, Tally, fresh_seed
 
-    began = time.perf_counter()
-    options = {} if seed is None else {"seed": seed}
+    chosen = fresh_seed() if seed is None else seed
+    test = SelfTest(_choices(device or []), chosen, break_kernel)
     tally = Tally()
+    began = time.perf_counter()
     try:
-        test = SelfTest(_choices(device or []), break_kernel=break_kernel, **options)
         for outcome in test.run():
             tally.count(outcome)
             _print_outcome(outcome, json)
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error
-    _print_summary(tally, test.seed, time.perf_counter() - began, json)
+    _print_summary(tally, time.perf_counter() - began, chosen, json)
     if tally.failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _choices(names: list[str]) -> list[Choice]:
+    from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
+
+    try:
+        return [parse_choice(name) for name in names]
+    except DeviceChoiceError as error:
+        raise UserError(str(error)) from error
+
+
+def _print_outcome(outcome: Outcome, json: bool) -> None:
+    if json:
+        print_json(asdict(outcome))
+        return
+    word = _WORDS[outcome.ok]
+    print_text(f"{word:8} {outcome.subject:28} {outcome.check}: {outcome.detail}")
+
+
+def _print_summary(tally: Tally, seconds: float, seed: int, json: bool) -> None:
+    if json:
+        print_json({**asdict(tally), "seconds": round(seconds, 3), "seed": seed})
+        return
+    print_text(
+        f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped in {seconds:.1f} s"
+    )

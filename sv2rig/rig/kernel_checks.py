@@ -1,4 +1,4 @@
-"""The self-test's checks of one engine: it must find the known nonces, all of them and no others."""
+"""The self-test's checks of one engine: it must find the known nonces, all and no others."""
 
 from __future__ import annotations
 

@@ -113,9 +113,7 @@ def _known_handshake() -> tuple[Secured, Secured, dict[str, bytes]]:
         aux=repeated("aux_sig"),
     )
     initiator = Initiator(KeyPair.of(repeated("e_i"), repeated("aux_ell_e_i")))
-    responder = Responder(
-        static, certificate, KeyPair.of(repeated("e_r"), repeated("aux_ell_e_r"))
-    )
+    responder = Responder(static, certificate, KeyPair.of(repeated("e_r"), repeated("aux_ell_e_r")))
     act_one = initiator.act_one()
     expect_equal("the client's message", act_one, known["ell_ei"])
     act_two, server = responder.answer(act_one)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 from sv2rig.compute.engine import Engine, EngineError, EngineFactory
@@ -40,6 +40,11 @@ class Subject:
         return self.name.partition(" ")[0]
 
 
+def fresh_seed() -> int:
+    """A seed for random headers that no earlier run had."""
+    return secrets.randbelow(1 << 32)
+
+
 @dataclass(slots=True)
 class Tally:
     """How many checks ended in which way."""
@@ -66,8 +71,8 @@ class SelfTest:
     worth nothing.
     """
 
-    choices: Sequence[Choice] = ()
-    seed: int = field(default_factory=lambda: secrets.randbelow(1 << 32))
+    choices: Sequence[Choice]
+    seed: int
     break_kernel: bool = False
     find_opencl: Callable[[], Probe] = probe
 
