@@ -60,13 +60,17 @@ def device_options(latency_ms: float, threads: int | None, version_rolling: bool
     return DeviceOptions(latency_ms, 3 if version_rolling else 0, threads)
 
 
-def choose_devices(names: Sequence[str], options: DeviceOptions) -> list[Device]:
-    """The devices named, ready to start; none named: what suits this machine."""
+def choose_devices(
+    names: Sequence[str], options: DeviceOptions, beside: Sequence[str] = ()
+) -> list[Device]:
+    """The devices named, ready to start; none named: what suits this machine, and `beside`."""
     from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
     from sv2rig.rig.open_devices import default_choices, open_devices
 
     try:
-        choices = [parse_choice(name) for name in names] or default_choices(log_event)
+        choices = [parse_choice(name) for name in names]
+        if not choices:
+            choices = default_choices(log_event) + [parse_choice(name) for name in beside]
         return open_devices(choices, options, log_event)
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error

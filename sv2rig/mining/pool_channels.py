@@ -121,6 +121,12 @@ class PoolChannels:
                 channel.nominal.tell(rate)
         self.flush()
 
+    def tell_stop(self) -> None:
+        """Nothing hashes any more. A pool that answers shares in batches answers these first."""
+        for channel_id in self.open:
+            self._channels.update(channel_id, 0.0, MAX_TARGET)
+        self.flush()
+
     @property
     def unanswered(self) -> int:
         """Shares sent and neither accepted nor rejected yet."""

@@ -126,6 +126,7 @@ class Session:
     async def stop(self, answer_timeout_s: float) -> None:
         """Wait briefly for the answers to shares in flight, then leave the pool."""
         if self._pool and self._pool.unanswered:
+            self._pool.tell_stop()
             try:
                 await asyncio.wait_for(self._pool.all_answered.wait(), answer_timeout_s)
             except TimeoutError:

@@ -65,6 +65,7 @@ class ExtranonceAllocator:
         """Gives a prefix back once no valid job carries it."""
         self._held.discard(int.from_bytes(prefix[SERVER_BYTES:][:CHANNEL_BYTES], "big"))
 
-    def __len__(self) -> int:
-        """How many prefixes are held."""
+    @property
+    def held(self) -> int:
+        """How many prefixes are not given back."""
         return len(self._held)

@@ -264,7 +264,8 @@ class ServerChannels:
         worker = worker_of(tlvs) if tracked else None
         happened = self._accept(channel, message, judged, worker)
         channel.batch.add(message.sequence_number, judged.difficulty, now)
-        if judged.is_block or channel.batch.count >= self._policy.ack_shares:
+        at_once = judged.is_block or not channel.acknowledged
+        if at_once or channel.batch.count >= self._policy.ack_shares:
             self._acknowledge(channel)
         happened += self._retarget(channel, now)
         self._wake_for(channel)
@@ -340,8 +341,10 @@ class ServerChannels:
     def _set_target(self, channel: ServerChannel, target: int, now: float) -> None:
         """SetTarget, and a job for it to hold on, as jobs already active keep theirs.
 
-        A target only a little harder waits for the next job that comes anyway.
+        A target only a little harder waits for the next job that comes anyway. Shares are
+        acknowledged first, so that a miner that changes its rate, or stops, learns of them.
         """
+        self._acknowledge(channel)
         before, channel.target = channel.target, target
         channel.rate.restart(now)
         self._send(mining.SetTarget(channel.channel_id, target))
@@ -350,6 +353,7 @@ class ServerChannels:
 
     def _acknowledge(self, channel: ServerChannel) -> None:
         if channel.batch.count:
+            channel.acknowledged = True
             self._send(channel.batch.take(channel.channel_id))
 
     def _wake_for(self, channel: ServerChannel) -> None:

@@ -103,22 +103,23 @@ class SeenShares:
 
     def add(self, prev_hash: bytes, share_hash: bytes) -> str | None:
         """Remembers a share; the error code where it is a duplicate, or memory is full."""
-        seen = self._seen.get(prev_hash)
-        if seen is None:
-            seen = self._seen[prev_hash] = set()
-            self._forget_oldest()
+        seen = self._seen.setdefault(prev_hash, set())
         key = share_hash[:16]  # the last bytes are the zeros that made it a share
         if key in seen:
             return error_codes.DUPLICATE_SHARE
+        self._make_room(prev_hash)
         if self._count >= self._limit:
             return error_codes.TOO_MANY_SHARES
         seen.add(key)
         self._count += 1
         return None
 
-    def _forget_oldest(self) -> None:
-        if len(self._seen) > _REMEMBERED_PREV_HASHES:
-            self._count -= len(self._seen.pop(next(iter(self._seen))))
+    def _make_room(self, present: bytes) -> None:
+        while len(self._seen) > _REMEMBERED_PREV_HASHES or self._count >= self._limit:
+            oldest = next((prev_hash for prev_hash in self._seen if prev_hash != present), None)
+            if oldest is None:
+                return
+            self._count -= len(self._seen.pop(oldest))
 
     def __len__(self) -> int:
         return self._count
