@@ -190,9 +190,7 @@ def measure(device: str, seconds: float, settle_s: float, screen: bool) -> Idle:
         return result(device, screen, before, after, others.cores())
 
 
-def result(
-    device: str, screen: bool, before: Reading, after: Reading, others_cores: float
-) -> Idle:
+def result(device: str, screen: bool, before: Reading, after: Reading, others_cores: float) -> Idle:
     elapsed = after["at_s"] - before["at_s"]
     process = after["process_s"] - before["process_s"]
     began = dict(before["threads"])
