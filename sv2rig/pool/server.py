@@ -137,10 +137,10 @@ class PoolServer:
                 who = event.user_identity or client.name
                 self._report("warning", f"{who}: share rejected: {event.code}")
             case server_events.ChannelOpened():
-                kind = "extended" if event.is_extended else "standard"
+                kind = "an extended" if event.is_extended else "a standard"
                 rate = si(event.nominal_hash_rate, "H/s")
                 user = event.user_identity or "a nameless user"
-                self._report("info", f"{client.name}: {user} opened a {kind} channel, {rate}")
+                self._report("info", f"{client.name}: {user} opened {kind} channel, {rate}")
             case server_events.OpenRefused():
                 self._report("warning", f"{client.name}: channel refused: {event.code}")
             case _:

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from sv2rig.sv2 import error_codes
+from sv2rig.sv2.messages import error_codes
 from sv2rig.sv2.messages.mining import (
     OpenExtendedMiningChannelSuccess,
     OpenStandardMiningChannelSuccess,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sv2rig.sv2 import error_codes
 from sv2rig.sv2 import server_events as events
 from sv2rig.sv2.channel_faults import ConnectionFault
 from sv2rig.sv2.extranonce import ExtranonceAllocator
-from sv2rig.sv2.messages import common, mining
+from sv2rig.sv2.messages import common, error_codes, mining
 from sv2rig.sv2.messages.common import MiningSetupFlags
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.server_channel import GROUP_CHANNEL_ID, ServerChannel
@@ -185,7 +184,7 @@ class ServerChannels:
     def _open_refusal(self, message: OpenRequest) -> str | None:
         if isinstance(message, mining.OpenExtendedMiningChannel):
             if MiningSetupFlags.REQUIRES_STANDARD_JOBS in self._flags:
-                return error_codes.EXTENDED_NOT_FOR_STANDARD_JOBS
+                return error_codes.EXTENDED_CHANNELS_NOT_SUPPORTED_FOR_STANDARD_JOBS
             if self._allocator.grant(message.min_extranonce_size) is None:
                 return error_codes.MIN_EXTRANONCE_SIZE_TOO_LARGE
         if len(self._channels) >= self._max_channels or self._allocator.is_used_up:
