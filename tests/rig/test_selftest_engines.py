@@ -326,7 +326,8 @@ def test_random_headers_have_answers_for_every_number_of_versions() -> None:
         known = {(solution.version, solution.nonce) for solution in question.answer}
         assert known == recount(question)
         assert question.work.hashes == SLOW.of_random
-    assert sum(len(question.answer) for question in questions) > 10
+        assert {version for version, _ in known} == set(question.work.versions())
+        assert len(known) < 255  # a buffer that is too small is another check's matter
     assert random_headers(SEED, SLOW) == questions
     assert all(
         one.work.merkle_root != other.work.merkle_root
