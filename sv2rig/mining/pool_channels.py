@@ -17,10 +17,12 @@ from sv2rig.sv2 import client_events as events
 from sv2rig.sv2.client_channels import ClientChannels, JobGoneError
 from sv2rig.sv2.client_events import ClientEvent
 from sv2rig.sv2.job import Job
+from sv2rig.sv2.messages.error_codes import STALE_SHARE
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.tlv import TLV
 
-STALE_CODE = "stale-share"
+# Lines about one connection's oddities; a pool can send more of them than anybody can read.
+MOST_COMPLAINTS = 20
 
 Send = Callable[[Message, tuple[TLV, ...]], None]
 
@@ -36,7 +38,7 @@ class NoChannelLeftError(Exception):
 
 @dataclass(slots=True)
 class OpenChannel:
-    """One open channel. `job_since` and `sent_at` are monotonic seconds."""
+    """One open channel. `job_since` is monotonic seconds."""
 
     device_ids: tuple[str, ...]
     is_extended: bool
@@ -50,7 +52,6 @@ class OpenChannel:
 class _Sent:
     device_id: str
     is_block: bool
-    at: float
 
 
 class PoolChannels:
@@ -67,12 +68,15 @@ class PoolChannels:
         self._context = context
         self._channels = channels
         self._send = send
+        self._complaints = 0
         self._requests: dict[int, tuple[str, ...]] = {}
+        self._asked_at: float | None = None
         self._sent: dict[tuple[int, int], _Sent] = {}
 
-    def open_all(self, user: str, standard: bool) -> None:
+    def open_all(self, user: str, standard: bool, now: float) -> None:
         """Ask for one standard channel a device, or one extended channel for all of them."""
         context = self._context
+        self._asked_at = now
         groups = [(d,) for d in context.rates] if standard else [tuple(context.rates)]
         for device_ids in groups:
             rate = context.rate_of(device_ids)
@@ -82,11 +86,13 @@ class PoolChannels:
 
     def receive(self, message: Message, now: float) -> None:
         """A message of the pool's. Raises ConnectionFault and NoChannelLeftError."""
-        for event in self._channels.handle(message, now):
-            self._handle(event, now)
-        self.flush()
+        try:
+            for event in self._channels.handle(message, now):
+                self._handle(event, now)
+        finally:
+            self.flush()
 
-    def submit(self, device_id: str, share: Share, now: float) -> None:
+    def submit(self, device_id: str, share: Share) -> None:
         """Send a share; one whose job is void is counted as stale."""
         tally = self._context.tallies.of(device_id)
         try:
@@ -99,10 +105,11 @@ class PoolChannels:
                 share.extranonce,
                 device_id,
             )
-        except JobGoneError:
+        except JobGoneError as error:
             tally.stale += 1
+            self._context.report("warning", f"a share came too late: {error}", device_id)
             return
-        self._sent[share.channel_id, number] = _Sent(device_id, share.is_block, now)
+        self._sent[share.channel_id, number] = _Sent(device_id, share.is_block)
         self.all_answered.clear()
         tally.pending += 1
         tally.last_share_utc = self._context.utc()
@@ -116,9 +123,26 @@ class PoolChannels:
         """UpdateChannel where the hash rate has changed by a fifth."""
         for channel_id, channel in self.open.items():
             rate = self._context.rate_of(channel.device_ids)
-            if channel.nominal.is_due(rate, now):
+            # A rate of 0 would ask for the easiest target, and for a flood when the device is back.
+            if rate > 0 and channel.nominal.is_due(rate, now):
                 self._channels.update(channel_id, rate, MAX_TARGET)
                 channel.nominal.tell(rate)
+        self.flush()
+
+    def tell_stop(self) -> None:
+        """Nothing hashes any more. A pool that answers shares in batches answers these first."""
+        for channel_id in self.open:
+            self._channels.update(channel_id, 0.0, MAX_TARGET)
+        self.flush()
+
+    def device_gone(self, device_id: str) -> None:
+        """Nobody mines for this device any more; a channel that was its alone is closed."""
+        for channel_id, channel in list(self.open.items()):
+            channel.device_ids = tuple(name for name in channel.device_ids if name != device_id)
+            if not channel.device_ids:
+                del self.open[channel_id]
+                for number in self._channels.close(channel_id, "its device is gone"):
+                    self._unacknowledged(channel_id, number)
         self.flush()
 
     @property
@@ -144,7 +168,7 @@ class PoolChannels:
             case events.JobActivated(job):
                 self._activate(job, now)
             case events.SharesAccepted():
-                self._accepted(event, now)
+                self._accepted(event)
             case events.ShareRejected(channel_id, number, code, known):
                 self._rejected(channel_id, number, code, known)
             case events.PrevHashChanged():
@@ -160,16 +184,21 @@ class PoolChannels:
             case events.ReconnectRequested():
                 self.redirect = event
             case events.UpdateRefused(channel_id, code):
-                self._report(
-                    "warning", f"the pool refused an update of channel {channel_id}: {code}"
-                )
+                self.complain(f"the pool refused an update of channel {channel_id}: {code!r}")
             case (
                 events.ExtranoncePrefixChanged() | events.GroupChanged() | events.EndpointChanged()
             ):
                 pass  # the channel logic has followed; nothing changes for devices
 
     def _opened(self, event: events.ChannelOpened, now: float) -> None:
-        device_ids = self._requests.pop(event.request_id)
+        if self.latency_s is None and self._asked_at is not None:
+            # Acknowledgements may be batched; a request to open is answered at once.
+            self.latency_s = now - self._asked_at
+        asked_for = self._requests.pop(event.request_id)
+        device_ids = tuple(name for name in asked_for if name in self._context.rates)
+        if not device_ids:  # all unplugged since we asked
+            self._channels.close(event.channel_id, "its device is gone")
+            return
         rate = self._context.rate_of(device_ids)
         self.open[event.channel_id] = OpenChannel(
             device_ids, event.is_extended, NominalRate(rate), event.target
@@ -184,14 +213,14 @@ class PoolChannels:
     def _shut(self, event: events.OpenRefused | events.ChannelClosed, now: float) -> None:
         if isinstance(event, events.OpenRefused):
             devices = ", ".join(self._requests.pop(event.request_id, ()))
-            text = f"the pool refused a channel for {devices}: {event.fault or event.code}"
+            text = f"the pool refused a channel for {devices}: {event.fault or repr(event.code)}"
         else:
             for channel_id in event.channel_ids:
                 self.open.pop(channel_id, None)
                 self._context.assign(self._context.scheduler.close_channel(channel_id, now))
             for channel_id, number in event.unacknowledged:
                 self._unacknowledged(channel_id, number)
-            text = f"channels {event.channel_ids} were closed: {event.fault or event.code}"
+            text = f"channels {event.channel_ids} were closed: {event.fault or repr(event.code)}"
         self._report("error", text)
         if not self.open and not self._requests:
             raise NoChannelLeftError(text, refused=isinstance(event, events.OpenRefused))
@@ -202,32 +231,31 @@ class PoolChannels:
             channel.job, channel.job_since = job, now
         self._context.assign(self._context.scheduler.set_job(job, now))
 
-    def _accepted(self, event: events.SharesAccepted, now: float) -> None:
+    def _accepted(self, event: events.SharesAccepted) -> None:
         for number in event.sequence_numbers:
             sent = self._answered(event.channel_id, number)
             if sent is None:
                 continue
             self.share_accepted = True
-            self.latency_s = now - sent.at
             tally = self._context.tallies.of(sent.device_id)
             tally.accepted += 1
             if sent.is_block:
                 tally.blocks += 1
                 self._context.report("good", "BLOCK found and accepted", sent.device_id)
         if event.disagreement:
-            self._report("warning", f"the pool's count differs from ours: {event.disagreement}")
+            self.complain(f"the pool's count differs from ours: {event.disagreement}")
 
     def _rejected(self, channel_id: int, number: int, code: str, known: bool) -> None:
         sent = self._answered(channel_id, number) if known else None
         if sent is None:
-            self._report("warning", f"the pool rejected a share it was not sent: {code}")
+            self.complain(f"the pool rejected a share it was not sent: {code!r}")
             return
         tally = self._context.tallies.of(sent.device_id)
-        if code == STALE_CODE:
+        if code == STALE_SHARE:
             tally.stale += 1
         else:
             tally.rejected += 1
-        self._context.report("warning", f"share rejected by the pool: {code}", sent.device_id)
+        self._context.report("warning", f"share rejected by the pool: {code!r}", sent.device_id)
 
     def _answered(self, channel_id: int, number: int) -> _Sent | None:
         sent = self._sent.pop((channel_id, number), None)
@@ -241,6 +269,14 @@ class PoolChannels:
         sent = self._answered(channel_id, number)
         if sent is not None:
             self._context.tallies.of(sent.device_id).unacknowledged += 1
+
+    def complain(self, text: str) -> None:
+        """A warning about the pool, unless it has earned too many already."""
+        self._complaints += 1
+        if self._complaints <= MOST_COMPLAINTS:
+            self._report("warning", text)
+        if self._complaints == MOST_COMPLAINTS:
+            self._report("warning", "more of the kind from this connection are not shown")
 
     def _report(self, level: str, text: str) -> None:
         self._context.report(level, text, None)

@@ -19,7 +19,9 @@ from sv2rig.mining.pool_channels import NoChannelLeftError, OpenChannel, PoolCha
 from sv2rig.sv2.channel_faults import ConnectionFault
 from sv2rig.sv2.client_channels import ClientChannels
 from sv2rig.sv2.client_connection import ClientConnection
+from sv2rig.sv2.errors import EncodeError
 from sv2rig.sv2.events import (
+    ConnectionClosed,
     Event,
     HandshakeCompleted,
     MessageReceived,
@@ -86,7 +88,8 @@ class Session:
         self._context = context
         self._backoff = backoff
         self._loop = asyncio.get_running_loop()
-        self._where = (url.host, url.port)
+        self._home = self._where = self._next = (url.host, url.port)
+        self._connecting: asyncio.Task[ByteStream] | None = None
         self._link: Link | None = None
         self._pool: PoolChannels | None = None
         self._no_job_since: float | None = None
@@ -105,7 +108,7 @@ class Session:
 
     @property
     def latency_s(self) -> float | None:
-        """From a share sent to its answer, as last seen."""
+        """From the request to open the first channel to its answer."""
         return self._pool.latency_s if self._pool else None
 
     @property
@@ -115,6 +118,7 @@ class Session:
 
     async def run(self) -> None:
         """Mine until stop(); SessionError where going on is pointless."""
+        self._last_worked = self._loop.time()
         try:
             while not self._stopping.is_set():
                 reason = await self._one_connection()
@@ -126,14 +130,18 @@ class Session:
     async def stop(self, answer_timeout_s: float) -> None:
         """Wait briefly for the answers to shares in flight, then leave the pool."""
         if self._pool and self._pool.unanswered:
+            self._pool.tell_stop()
             try:
                 await asyncio.wait_for(self._pool.all_answered.wait(), answer_timeout_s)
             except TimeoutError:
                 count = self._pool.unanswered
                 self._report("warning", f"{count} shares were not acknowledged in time")
         self._stopping.set()
-        if self._pool and self._link:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._pool is not None:
             self._pool.close_all("the rig stops")
+        if self._link is not None:
             self._link.close("the rig stops")
 
     def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
@@ -143,9 +151,14 @@ class Session:
             judgement = self._context.scheduler.on_solution(device_id, solution, now)
             self._count(device_id, judgement)
             if judgement.share is not None and self._pool is not None:
-                self._pool.submit(device_id, judgement.share, now)
+                self._pool.submit(device_id, judgement.share)
         if self._pool is not None:
             self._pool.flush()
+
+    def device_gone(self, device_id: str) -> None:
+        """A device has left the rig for good."""
+        if self._pool is not None:
+            self._pool.device_gone(device_id)
 
     def tick(self, now: float) -> None:
         """Once a second: tell changed hash rates, notice a pool that sends no job."""
@@ -157,7 +170,8 @@ class Session:
         elif self._no_job_since is None:
             self._no_job_since = now
         elif now - self._no_job_since > FIRST_JOB_TIMEOUT_S:
-            self._link.close(f"the pool sent no job for {FIRST_JOB_TIMEOUT_S:g} s")
+            missing = "sent no job" if self._pool.open else "did not answer our wish for a channel"
+            self._link.close(f"the pool {missing} for {FIRST_JOB_TIMEOUT_S:g} s")
         self._pool.tell_rates(now)
 
     # -- one connection
@@ -165,16 +179,20 @@ class Session:
     async def _one_connection(self) -> str:
         """Mine until the connection ends; says why it did. SessionError if it ended for good."""
         self.state = SessionState.CONNECTING
-        host, port = self._where
+        # Where a pool has sent us is good for one try: then back to the address we were given.
+        host, port = self._where = self._next
+        self._next = self._home
         try:
-            stream = await self._connect(host, port)
+            stream = await self._reach(host, port)
         except TransportError as error:
             return str(error)
+        if stream is None:
+            return "the rig stops"
         connection = ClientConnection(
             self.url.authority_key, self._setup(host, port), now=self._loop.time()
         )
         self._link = Link(stream, connection, self._context.utc)
-        if self._stopping.is_set():
+        if self._stopping.is_set():  # it may come in the moment that the connection does
             self._link.close("the rig stops")
         try:
             closed = await self._link.run(self._on_event)
@@ -183,6 +201,21 @@ class Session:
         if closed.fatal:
             raise SessionError(f"{host}:{port}: {closed.reason}")
         return f"{host}:{port}: {closed.reason}"
+
+    async def _reach(self, host: str, port: int) -> ByteStream | None:
+        """A connection; None where stop() came first."""
+        self._connecting = self._loop.create_task(self._open(host, port))
+        try:
+            return await self._connecting
+        except asyncio.CancelledError:
+            if self._stopping.is_set():
+                return None
+            raise
+        finally:
+            self._connecting = None
+
+    async def _open(self, host: str, port: int) -> ByteStream:
+        return await self._connect(host, port)
 
     def _setup(self, host: str, port: int) -> SetupConnection:
         standard = self._options.standard_channels
@@ -210,10 +243,12 @@ class Session:
             case SetupCompleted():
                 self._begin(event, now)
             case UnknownMessage(extension_type, msg_type):
-                self._report(
-                    "warning",
-                    f"ignored an unknown message, 0x{msg_type:02x} of extension {extension_type}",
+                assert self._pool is not None  # nothing unknown is let through before the set-up
+                self._pool.complain(
+                    f"ignored an unknown message, 0x{msg_type:02x} of extension {extension_type}"
                 )
+            case ConnectionClosed():
+                self._lost()
 
     def _begin(self, event: SetupCompleted, now: float) -> None:
         link = self._link
@@ -229,7 +264,9 @@ class Session:
         self._no_job_since = now
         self.connections += 1
         try:
-            self._pool.open_all(self._options.user, self._options.standard_channels)
+            self._pool.open_all(self._options.user, self._options.standard_channels, now)
+        except EncodeError as error:
+            raise SessionError(f"cannot ask for a channel: {error}") from error
         except ValueError as error:  # the server's flags refuse the kind of channel we want
             raise SessionError(
                 f"{error}: use --channel "
@@ -249,8 +286,9 @@ class Session:
             self._link.close(str(error))
         redirect = self._pool.redirect
         if redirect is not None:
-            self._where = (redirect.host or self._where[0], redirect.port or self._where[1])
-            self._link.close(f"the pool asks us to reconnect to {self._where[0]}:{self._where[1]}")
+            self._next = (redirect.host or self._where[0], redirect.port or self._where[1])
+            to = "{!r}, port {}".format(*self._next)  # its words: never raw on a terminal
+            self._link.close(f"the pool asks us to reconnect to {to}")
         elif self._pool.open and self.state is SessionState.CONNECTING:
             self.state = SessionState.MINING
 
@@ -298,8 +336,10 @@ class Session:
         wait = self._backoff.next_wait()
         limit = self._options.give_up_after_s
         outage = self._loop.time() - self._last_worked
-        if limit is not None and outage + wait > limit:
-            raise SessionError(f"{reason}; giving up after {outage:.0f} s without this pool")
+        if limit is not None:
+            if outage >= limit:
+                raise SessionError(f"{reason}; giving up after {outage:.0f} s without this pool")
+            wait = min(wait, limit - outage)  # one last try when the time is up
         self.state, self.detail = SessionState.WAITING, reason
         self._report("warning", f"{reason}; devices idle, trying again in {wait:.1f} s")
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from sv2rig import __version__
 from sv2rig.bitcoin.target import difficulty
@@ -31,7 +32,7 @@ from sv2rig.rig.snapshot import (
 TICK_S = 1.0
 # Ctrl-C to exit within 2 s: late launches, then the pool's answers, then the devices' threads.
 LATE_RESULTS_S = 0.15
-ANSWERS_S = 1.0
+ANSWERS_S = 0.7
 
 MakeSession = Callable[[MiningContext], Session]
 
@@ -61,6 +62,8 @@ class Rig:
             Scheduler(version_mask), self._carry_out, self.report, self._utc
         )
         self._session = make_session(self._context)
+        self._calibrating: asyncio.Task[dict[str, float]] | None = None
+        self._stopping_devices: asyncio.Task[None] | None = None
         self._snapshot = self._picture()
 
     # -- SnapshotSource
@@ -93,17 +96,15 @@ class Rig:
     # -- life
 
     async def run(self) -> None:
-        """Measure, mine, until stop(); SessionError where the pool is lost for good."""
-        ticking = None
+        """Measure, mine, until stop(); SessionError where there is no use in going on: the pool is
+        lost for good, or no device hashes."""
         try:
-            await self._start_devices()
-            self._state = "mining"
-            ticking = self._loop.create_task(self._tick_for_ever())
-            await self._session.run()
+            if self._state != "stopping":
+                await self._start_devices()
+            if self._state != "stopping":
+                self._state = "mining"
+                await self._mine()
         finally:
-            if ticking is not None:
-                ticking.cancel()
-                await asyncio.gather(ticking, return_exceptions=True)
             await self._stop_devices()
             self._state = "stopped"
             self._publish()
@@ -111,10 +112,12 @@ class Rig:
     async def stop(self) -> None:
         """End in order, within about 1.5 s; run() returns then."""
         self._state = "stopping"
+        if self._calibrating is not None:
+            self._calibrating.cancel()
         for device in self._devices.values():
             device.assign(None)
         await asyncio.sleep(LATE_RESULTS_S)
-        await self._session.stop(ANSWERS_S)
+        await asyncio.gather(self._session.stop(ANSWERS_S), self._stop_devices())
 
     def report(self, level: str, text: str, device_id: str | None = None) -> None:
         """Something that people should read."""
@@ -126,28 +129,62 @@ class Rig:
         for device in self._devices.values():
             device.start(self)
         self.report("info", "measuring hash rates ...")
-        rates = await calibrate(list(self._devices.values()))
+        rates = await self._calibrate()
         now = self._loop.time()
-        for device_id, rate in rates.items():
-            device = self._devices[device_id]
+        for device_id, device in self._devices.items():
+            rate = rates.get(device_id)
+            if device.is_gone:  # it said why; it may have been measured before that
+                continue
+            if rate is None and self._state == "stopping":
+                continue
+            if rate is None:
+                self.report("error", "hashed nothing when measured: left out", device_id)
+                continue
             self._context.rates[device_id] = rate
             self._context.scheduler.add_device(device_id, device.info.capabilities, rate, None, now)
-        silent = [name for name in self._devices if name not in rates]
-        for device_id in silent:
-            self.report("error", "hashed nothing when measured: left out", device_id)
-        if not rates:
+        if not self._context.rates and self._state != "stopping":
             raise SessionError("no device hashes: see `sv2rig devices`")
 
+    async def _calibrate(self) -> dict[str, float]:
+        self._calibrating = self._loop.create_task(calibrate(list(self._devices.values())))
+        try:
+            return await self._calibrating
+        except asyncio.CancelledError:
+            if self._state != "stopping":
+                raise
+            return {}
+        finally:
+            self._calibrating = None
+
+    async def _mine(self) -> None:
+        mining = self._loop.create_task(self._session.run())
+        ticking = self._loop.create_task(self._tick_for_ever())
+        try:
+            done, _ = await asyncio.wait({mining, ticking}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (mining, ticking):
+                task.cancel()
+            await asyncio.gather(mining, ticking, return_exceptions=True)
+
     async def _stop_devices(self) -> None:
-        # stop() blocks for up to a second each, so all stop side by side.
-        await asyncio.gather(*(asyncio.to_thread(d.stop) for d in self._devices.values()))
+        """Once, however often it is asked for."""
+        if self._stopping_devices is None:
+            self._stopping_devices = self._loop.create_task(self._stop_each_device())
+        await self._stopping_devices
+
+    async def _stop_each_device(self) -> None:
+        # stop() blocks for up to a second where a device hangs, so all stop side by side.
+        devices = self._devices.values()
+        with ThreadPoolExecutor(max(1, len(devices)), "stop") as threads:
+            await asyncio.gather(*(self._loop.run_in_executor(threads, d.stop) for d in devices))
 
     def _retire(self, device_id: str) -> None:
         """A device is gone: nobody waits for its work, the others go on."""
         self._context.rates.pop(device_id, None)
         self._context.scheduler.remove_device(device_id)
-        if not any(not device.is_gone for device in self._devices.values()):
-            self.report("error", "no device is left; the pool is kept open for none")
+        self._session.device_gone(device_id)
 
     def _carry_out(self, assignments: Iterable[Assignment]) -> None:
         for assignment in assignments:
@@ -160,13 +197,15 @@ class Rig:
             await asyncio.sleep(TICK_S)
 
     def _tick(self, now: float) -> None:
+        if not self._context.rates:
+            raise SessionError("no device is left to mine with")
         scheduler = self._context.scheduler
         for device_id, device in self._devices.items():
             if device_id not in self._context.rates:
                 continue
-            trouble = device.measure(now)
-            if trouble:
-                self.state_changed(device_id, DeviceState.SICK, trouble)
+            change = device.measure(now)
+            if change is not None:
+                self.state_changed(device_id, *change)
             if device.rate_hs is not None:
                 self._context.rates[device_id] = device.rate_hs
                 self._carry_out(scheduler.set_hashrate(device_id, device.rate_hs, now))

@@ -37,7 +37,8 @@ class RigDevice:
     @property
     def rate_hs(self) -> float | None:
         """The rate to plan with: a minute's mean, before that what was measured at the start."""
-        return self._meter.rate(LONG_WINDOW_S) or self._measured_hs
+        rate = self._meter.rate(LONG_WINDOW_S)
+        return self._measured_hs if rate is None else rate
 
     @property
     def current_hs(self) -> float | None:
@@ -80,17 +81,16 @@ class RigDevice:
             self.since = utc
         self.state, self.reason = state, reason
 
-    def measure(self, now: float) -> str | None:
-        """Read the counter; says in words when the device has begun to hang."""
+    def measure(self, now: float) -> tuple[DeviceState, str] | None:
+        """Read the counter; the new state and why, where the device begins or ends to hang."""
         if not self._has_work:
             return None
         hashes = self._device.hashes_done()
         self._meter.update(now, hashes)
         if hashes != self._hashes or self._progress_at is None:
             self._hashes, self._progress_at = hashes, now
-            if self.state is DeviceState.SICK:
-                self.state, self.reason = DeviceState.MINING, ""
-            return None
+            return (DeviceState.MINING, "hashes again") if self.state is DeviceState.SICK else None
         if now - self._progress_at > HANG_AFTER_S and self.state is not DeviceState.SICK:
-            return f"has work but computed nothing for {HANG_AFTER_S:g} s: it hangs"
+            reason = f"has work but computed nothing for {HANG_AFTER_S:g} s: it hangs"
+            return DeviceState.SICK, reason
         return None

@@ -17,10 +17,13 @@ from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.tlv import TLV
 from sv2rig.transport.interface import ByteStream, TransportError
 
-# A peer that takes nothing for so long is gone, whatever TCP still believes. It also bounds what
-# can pile up for it.
+# A peer that takes nothing for so long is gone, whatever TCP still believes.
 WRITE_TIMEOUT_S = 15.0
-LAST_WRITE_TIMEOUT_S = 0.5
+# Bytes for a peer that reads slower than it asks, or than others are told news: above the first
+# bound nothing more is read from it, above the second it is cut off.
+PAUSE_READING = 256 * 1024
+MOST_UNSENT = 4 * 1024 * 1024
+LAST_WRITE_TIMEOUT_S = 0.3
 
 
 class Link:
@@ -33,7 +36,10 @@ class Link:
         self._connection = connection
         self._utc = utc
         self._loop = asyncio.get_running_loop()
-        self._unsent = asyncio.Event()
+        self._unsent = bytearray()
+        self._to_write = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
         self._ended: asyncio.Future[ConnectionClosed] = self._loop.create_future()
 
     @property
@@ -45,17 +51,21 @@ class Link:
         """Queue a message; it leaves at once. Ignored when the connection has ended."""
         if not self._ended.done():
             self._connection.send(message, tuple(tlvs))
-            self._unsent.set()
+            self._collect()
 
     def close(self, reason: str) -> None:
         """End the connection from this side; what was queued is still sent."""
         self._finish(ConnectionClosed(None, reason, fatal=False))
 
     async def run(self, on_event: Callable[[Event], None]) -> ConnectionClosed:
-        """Drive the connection, handing each event over, until it ends; says why it did."""
-        self._unsent.set()  # a client has the handshake's first bytes to send
+        """Drive the connection, handing each event over, until it ends; says why it did.
+
+        The last event is the ConnectionClosed that is returned; it comes before the stream is shut.
+        What on_event raises ends the connection and is raised here.
+        """
+        self._collect()  # a client has the handshake's first bytes to send
         writing = self._loop.create_task(self._write())
-        reading = self._loop.create_task(self._stream.read())
+        reading = self._loop.create_task(self._read())
         try:
             while not self._ended.done():
                 either: set[asyncio.Future[Any]] = {reading, self._ended}
@@ -63,9 +73,11 @@ class Link:
                 await asyncio.wait(either, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     self._hand_over(self._received(reading), on_event)
-                    reading = self._loop.create_task(self._stream.read())
+                    reading = self._loop.create_task(self._read())
                 self._hand_over(self._timed_out(), on_event)
-            return self._ended.result()
+            closed = self._ended.result()
+            on_event(closed)
+            return closed
         finally:
             await _cancel(writing, reading)
             with contextlib.suppress(TransportError, TimeoutError):
@@ -99,19 +111,36 @@ class Link:
                 self._finish(event)
             elif not self._ended.done():
                 on_event(event)
-        self._unsent.set()
+        self._collect()
 
     def _finish(self, closed: ConnectionClosed) -> None:
         if not self._ended.done():
             self._ended.set_result(closed)
 
+    def _collect(self) -> None:
+        """Take over what the connection wants sent; the writer sends it at its peer's pace."""
+        self._unsent += self._connection.data_to_send()
+        if self._unsent:
+            self._to_write.set()
+        if len(self._unsent) > PAUSE_READING:
+            self._may_read.clear()
+        if len(self._unsent) > MOST_UNSENT:
+            reason = f"the peer reads too slowly: {len(self._unsent)} bytes wait for it"
+            self._finish(ConnectionClosed(None, reason, fatal=False))
+
+    async def _read(self) -> bytes:
+        await self._may_read.wait()
+        return await self._stream.read()
+
     async def _write(self) -> None:
         try:
             while True:
-                await self._unsent.wait()
-                self._unsent.clear()
+                await self._to_write.wait()
+                self._to_write.clear()
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
                     await self._flush()
+                if len(self._unsent) <= PAUSE_READING:
+                    self._may_read.set()
         except TransportError as error:
             self._finish(ConnectionClosed(None, str(error), fatal=False))
         except TimeoutError:
@@ -119,7 +148,10 @@ class Link:
             self._finish(ConnectionClosed(None, reason, fatal=False))
 
     async def _flush(self) -> None:
-        if data := self._connection.data_to_send():
+        self._unsent += self._connection.data_to_send()
+        if self._unsent:
+            data = bytes(self._unsent)
+            self._unsent.clear()
             await self._stream.write(data)
 
 

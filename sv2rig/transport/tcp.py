@@ -13,7 +13,7 @@ from sv2rig.transport.interface import ByteStream, OnConnection, TransportError
 READ_SIZE = 64 * 1024
 WRITE_HIGH_WATER = 256 * 1024
 CONNECT_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 0.5
+CLOSE_TIMEOUT_S = 0.3
 # A dead path is noticed after 30 + 3 * 10 s even while the protocol above has nothing to say.
 KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
@@ -68,6 +68,8 @@ class TcpListener:
 
     async def close(self) -> None:
         self._server.close()
+        # A task that has not begun yet would, cancelled now, never close its stream.
+        await asyncio.sleep(0)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -83,6 +85,8 @@ async def connect(host: str, port: int, timeout_s: float = CONNECT_TIMEOUT_S) ->
         raise TransportError(f"{name}: no answer within {timeout_s:g} s") from error
     except OSError as error:
         raise TransportError(f"{name}: {_reason(error)}") from error
+    except ValueError as error:  # a name that cannot be encoded; a pool may have sent us there
+        raise TransportError(f"{name!r} is not an address: {error}") from error
     return TcpStream(reader, writer, name)
 
 
