@@ -77,7 +77,8 @@ class SelfTest:
     find_opencl: Callable[[], Probe] = probe
 
     def run(self) -> Iterator[Outcome]:
-        """Outcomes as they come. DeviceChoiceError where a chosen OpenCL device is not there."""
+        """Outcomes as they come. DeviceChoiceError where what is chosen cannot be tested."""
+        self._check_choices()
         found = self.find_opencl() if self._wants("opencl") else Probe((), ())
         devices = self._chosen(found)
         yield from map(carry_out, bitcoin_checks())
@@ -85,8 +86,8 @@ class SelfTest:
         if self._wants("cpu"):
             yield from missing_instruction_sets()
         yield from engine_outcomes(self._subjects(devices), self.seed)
-        for problem in found.problems:
-            yield Outcome("build", "opencl", None, problem)
+        if self._wants("opencl"):
+            yield from missing_runtimes(found)
 
     def _subjects(self, devices: tuple[OpenClDevice, ...]) -> Iterator[Subject]:
         for variant in variants(devices, self.break_kernel):
@@ -96,6 +97,15 @@ class SelfTest:
                 yield subject
         if self._wants("simulated") and not self.break_kernel:
             yield from simulated_boards()
+
+    def _check_choices(self) -> None:
+        """What would pass without a test of what was asked for is refused."""
+        if any(choice.options for choice in self.choices):
+            raise DeviceChoiceError(
+                "the self-test makes its own simulated boards: leave out what is behind the ?"
+            )
+        if self.break_kernel and not (self._wants("cpu") or self._wants("opencl")):
+            raise DeviceChoiceError("simulated boards have no kernel to break: add cpu or opencl")
 
     def _wants(self, backend: str) -> bool:
         return not self.choices or any(choice.backend == backend for choice in self.choices)
@@ -118,20 +128,29 @@ class SelfTest:
 def engine_outcomes(subjects: Iterable[Subject], seed: int) -> Iterator[Outcome]:
     """Each engine is built, checked and closed; subjects of one device follow each other."""
     for device, group in groupby(subjects, lambda subject: subject.device):
-        reasons: list[str] = []
+        buildable = False
         for subject in group:
-            began = time.perf_counter()
-            try:
-                engine = subject.factory()
-            except EngineError as error:
-                reasons.append(str(error))
-                yield Outcome("build", subject.name, None, str(error), _since(began))
-                continue
-            reasons.append("")
-            yield Outcome("build", subject.name, True, engine.info.name, _since(began))
-            yield from _checked(engine, subject, seed)
-        if all(reasons):
-            yield Outcome("build", device, False, f"no variant can be built: {reasons[0]}")
+            engine, outcome = _build(subject)
+            buildable = buildable or outcome.ok is not None
+            yield outcome
+            if engine is not None:
+                yield from _checked(engine, subject, seed)
+        if not buildable:
+            yield Outcome("build", device, False, "not one variant can be built, see above")
+
+
+def _build(subject: Subject) -> tuple[Engine | None, Outcome]:
+    began = time.perf_counter()
+    engine: Engine | None = None
+    try:
+        engine = subject.factory()
+        ok, detail = True, engine.info.name
+    except EngineError as error:
+        ok, detail = None, str(error)
+    except Exception as error:  # not what an engine may raise; the others are tested all the same
+        ok, detail = False, f"{type(error).__name__}: {error}"
+    seconds = round(time.perf_counter() - began, 3)
+    return engine, Outcome("build", subject.name, ok, detail, seconds)
 
 
 def _checked(engine: Engine, subject: Subject, seed: int) -> Iterator[Outcome]:
@@ -141,16 +160,21 @@ def _checked(engine: Engine, subject: Subject, seed: int) -> Iterator[Outcome]:
         engine.close()
 
 
-def _since(began: float) -> float:
-    return round(time.perf_counter() - began, 3)
-
-
 def missing_instruction_sets() -> Iterator[Outcome]:
     """The native variants that this CPU cannot run."""
     for variant in VARIANTS:
         if lacking := sorted(set(variant.needs) - host_features()):
             reason = f"this CPU has no {', '.join(lacking)}"
             yield Outcome("build", f"cpu {variant.name}", None, reason)
+
+
+def missing_runtimes(found: Probe) -> Iterator[Outcome]:
+    """Why there is no OpenCL device, or not each that there could be."""
+    for problem in found.problems:
+        yield Outcome("build", "opencl", None, problem)
+    if not found.devices and not found.problems:
+        reason = "no OpenCL device found; install the OpenCL part of your card's driver"
+        yield Outcome("build", "opencl", None, reason)
 
 
 def simulated_boards() -> Iterator[Subject]:
