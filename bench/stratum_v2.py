@@ -52,8 +52,8 @@ class Batching:
     seconds: float
 
     def due(self, waiting: int) -> bool:
-        """Whether a batch ends before the next share comes."""
-        return waiting >= self.shares or (waiting > 0 and self.seconds < SHARE_EACH_S)
+        """Whether a batch ends before the next share comes, shares coming evenly."""
+        return waiting >= min(self.shares, 1 + self.seconds // SHARE_EACH_S)
 
 
 SRI: Final = Batching("10 shares", 10, float("inf"))

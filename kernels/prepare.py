@@ -1,4 +1,4 @@
-"""What the host computes for a launch: midstates, and the words that a kernel reads.
+"""What the host computes for a launch: the words that a kernel reads.
 
 A kernel's words are those shared by all midstates, then those of each midstate in turn; how many
 of each, `search_program()` says.
@@ -11,18 +11,12 @@ from collections.abc import Callable, Sequence
 
 from sv2rig.kernels.expressions import Node
 from sv2rig.kernels.program import MIDSTATE_INPUTS, SHARED_INPUTS, Program
-from sv2rig.kernels.sha256 import IV, MASK, compress
+from sv2rig.kernels.sha256 import MASK
 
 Midstate = tuple[int, ...]
 Prepare = Callable[[Sequence[Midstate], int, int, int], list[int]]
 
-_BLOCK = struct.Struct(">16I")
 _TAIL = struct.Struct(">3I")
-
-
-def midstate(header: bytes) -> Midstate:
-    """The state after a header's first 64 bytes, as eight words."""
-    return compress(IV, _BLOCK.unpack(header[:64]))
 
 
 def tail_words(header: bytes) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ _SUBPREFIXES = ("", "m", "µ", "n", "p", "f", "a")
 
 
 def si(value: float | Fraction, unit: str = "", digits: int = 3) -> str:
-    """A number with an SI prefix: si(26.4e6, "H/s") == "26.4 MH/s", si(0.00047) == "470µ".
+    """A number with an SI prefix: si(26.4e6, "H/s") == "26.4 MH/s", si(1420000000) == "1.42G".
 
     Exact for integers and Fractions of any size, since difficulties go from 2**-32 to 2**224.
     """
@@ -34,6 +34,15 @@ def si(value: float | Fraction, unit: str = "", digits: int = 3) -> str:
 def hashrate(value_hs: float | None) -> str:
     """A hash rate, or a dash where it is unknown."""
     return "–" if value_hs is None else si(value_hs, "H/s")
+
+
+def difficulty(value: float | Fraction | None) -> str:
+    """A difficulty: "1.42G", "4.1k", "0.0120", "2.3e-10"; below 1 no prefix: m is minutes."""
+    if value is None:
+        return "–"
+    if not value or 1 <= value < 10**24:
+        return si(value)
+    return f"{float(value):.4f}" if 0.001 <= value < 1 else f"{float(value):.1e}"
 
 
 def duration(seconds: float) -> str:

@@ -7,11 +7,6 @@ import asyncio
 from sv2rig.cli import rig_options
 from sv2rig.cli.output import configure_log, log_event
 
-# For runs of seconds: shares often enough that every device shows some, blocks in between.
-SHARES_PER_MINUTE = 60.0
-BLOCK_INTERVAL_S = 5.0
-JOB_INTERVAL_S = 10.0
-
 
 def demo(
     device: rig_options.Devices = None,
@@ -25,22 +20,21 @@ def demo(
     """A pool with a chain of its own and a rig that mines on it, in one process on loopback.
 
     Everything is real but the chain: the encrypted protocol, the kernels, the shares, the blocks.
-    By default it mines with the first OpenCL device (with cpu where there is none) and with one
-    simulated board, each on a standard channel. Nothing leaves this machine.
+    By default it mines with the OpenCL devices that `mine` would take (with cpu where there is
+    none) and one simulated board, each on a standard channel. Nothing leaves this machine.
     """
-    from sv2rig.cli.pool import start_pool
+    from sv2rig.cli.pool import PoolSettings, start_pool
     from sv2rig.cli.run_rig import Show, choose_devices, device_options, run_rig, summarise
     from sv2rig.mining.scheduler import VERSION_MASK
     from sv2rig.mining.session import SessionOptions
     from sv2rig.pool.keys import PoolKeys
-    from sv2rig.rig.open_devices import demo_choices
     from sv2rig.sv2.secp256k1 import generate_secret
     from sv2rig.sv2.url import parse_pool_url
 
     configure_log()
     show = Show(headless, json, duration)
-    names = device or demo_choices(log_event)
-    devices = choose_devices(names, device_options(latency_ms, threads, version_rolling))
+    tuning = device_options(latency_ms, threads, version_rolling)
+    devices = choose_devices(device or [], tuning, beside=["simulated"])
     options = SessionOptions(
         user="demo",
         standard_channels=True,
@@ -49,16 +43,12 @@ def demo(
     )
 
     async def main() -> None:
-        pool, url, close = await start_pool(
-            PoolKeys(generate_secret()),
-            "127.0.0.1",
-            0,
-            BLOCK_INTERVAL_S,
-            SHARES_PER_MINUTE,
-            JOB_INTERVAL_S,
-            None,
-            _quiet,
+        # For runs of seconds: shares so often that every device shows some, blocks in between.
+        settings = PoolSettings(
+            block_interval_s=5.0, shares_per_minute=60.0, job_interval_s=10.0, ack_seconds=0.5
         )
+        keys = PoolKeys(generate_secret())
+        pool, url, close = await start_pool(keys, "127.0.0.1", 0, settings, _quiet)
         try:
             snapshot = await run_rig(devices, parse_pool_url(url), options, show)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
 # Nobody holds a key to this script: the simulated chain's coins are worth nothing (BIP173's
 # example program).
 NOBODYS_ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How a pool on a simulated chain behaves; UserError for what makes no sense."""
+
+    block_interval_s: float
+    shares_per_minute: float
+    job_interval_s: float
+    ack_seconds: float
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("block_interval_s", "shares_per_minute", "job_interval_s", "ack_seconds"):
+            if not getattr(self, name) > 0:
+                option = "--" + name.removesuffix("_s").replace("_", "-")
+                raise UserError(f"{option} must be above 0")
 
 
 def run(
@@ -56,6 +74,10 @@ def run(
         float, typer.Option(help="Shares wanted from each channel in a minute.")
     ] = 6.0,
     job_interval: Annotated[float, typer.Option(help="Seconds between fresh jobs.")] = 30.0,
+    ack_seconds: Annotated[
+        float,
+        typer.Option(help="Longest time in seconds that an accepted share waits for its answer."),
+    ] = 30.0,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated chain.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
     json: Annotated[
@@ -69,8 +91,7 @@ def run(
     """
     if not simulated_chain:
         raise UserError("say --simulated-chain: templates from a node are not supported yet")
-    if block_interval <= 0 or shares_per_minute <= 0 or job_interval <= 0:
-        raise UserError("--block-interval, --shares-per-minute and --job-interval must be above 0")
+    settings = PoolSettings(block_interval, shares_per_minute, job_interval, ack_seconds, seed)
     host, port = host_and_port(listen)
     configure_log()
     pool_keys = _keys(keys)
@@ -79,9 +100,7 @@ def run(
         from sv2rig.cli.signals import stop_requested
 
         stop = stop_requested()
-        pool, url, close = await start_pool(
-            pool_keys, host, port, block_interval, shares_per_minute, job_interval, seed
-        )
+        pool, url, close = await start_pool(pool_keys, host, port, settings)
         if json:
             print_json({"url": url, "authority_key": pool_keys.authority_text})
         else:
@@ -124,10 +143,7 @@ async def start_pool(
     keys: PoolKeys,
     host: str,
     port: int,
-    block_interval_s: float,
-    shares_per_minute: float,
-    job_interval_s: float,
-    seed: int | None,
+    settings: PoolSettings,
     report: Any = log_event,
 ) -> tuple[PoolServer, str, Any]:
     """A pool on a simulated chain, serving; its URL; and what ends it (a coroutine function)."""
@@ -140,15 +156,17 @@ async def start_pool(
     from sv2rig.transport.tcp import listen
 
     loop = asyncio.get_running_loop()
-    chain = SimulatedChain(random.Random(seed), block_interval_s, loop.time(), time.time())
+    rng = random.Random(settings.seed)
+    chain = SimulatedChain(rng, settings.block_interval_s, loop.time(), time.time())
     pool = PoolServer(
         SimulatedNode(chain, time.time),
         keys,
         address_to_script(NOBODYS_ADDRESS, Network.REGTEST),
         report,
         time.time,
-        shares_per_minute=shares_per_minute,
-        job_interval_s=job_interval_s,
+        shares_per_minute=settings.shares_per_minute,
+        job_interval_s=settings.job_interval_s,
+        ack_seconds=settings.ack_seconds,
     )
     try:
         listener = await listen(host, port, pool.serve)

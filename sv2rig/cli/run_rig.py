@@ -20,7 +20,7 @@ from sv2rig.cli.output import (
     print_text,
 )
 from sv2rig.cli.signals import stop_requested
-from sv2rig.units import duration, hashrate, si
+from sv2rig.units import difficulty, duration, hashrate
 
 if TYPE_CHECKING:
     from sv2rig.devices.device import Device
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sv2rig.rig.snapshot import Event, RigSnapshot
     from sv2rig.sv2.url import PoolUrl
 
+STATUS_EVERY_S = 10.0
 WIDEST_MASK = 0x1FFFFFE0  # BIP323
 
 
@@ -60,13 +61,17 @@ def device_options(latency_ms: float, threads: int | None, version_rolling: bool
     return DeviceOptions(latency_ms, 3 if version_rolling else 0, threads)
 
 
-def choose_devices(names: Sequence[str], options: DeviceOptions) -> list[Device]:
-    """The devices named, ready to start; none named: what suits this machine."""
+def choose_devices(
+    names: Sequence[str], options: DeviceOptions, beside: Sequence[str] = ()
+) -> list[Device]:
+    """The devices named, ready to start; none named: what suits this machine, and `beside`."""
     from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
     from sv2rig.rig.open_devices import default_choices, open_devices
 
     try:
-        choices = [parse_choice(name) for name in names] or default_choices(log_event)
+        choices = [parse_choice(name) for name in names]
+        if not choices:
+            choices = default_choices(log_event) + [parse_choice(name) for name in beside]
         return open_devices(choices, options, log_event)
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error
@@ -140,7 +145,7 @@ async def _until_stop(stop: asyncio.Event, show: Show, rig: Rig) -> None:
             if show.screen:
                 await _screen(rig, stop)
             else:
-                await stop.wait()
+                await _log_status(rig, stop)
 
 
 async def _screen(rig: Rig, stop: asyncio.Event) -> None:
@@ -155,6 +160,22 @@ async def _screen(rig: Rig, stop: asyncio.Event) -> None:
         stopping.cancel()
         screen.exit()
         await asyncio.gather(drawing, return_exceptions=True)
+
+
+async def _log_status(rig: Rig, stop: asyncio.Event) -> None:
+    """A line now and then, for whoever watches a log."""
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), STATUS_EVERY_S)
+            return
+        picture = rig.snapshot()
+        shares = picture.shares
+        log_event(
+            "info",
+            f"{picture.state}: {hashrate(picture.hashrate_hs)}, {shares.accepted} accepted, "
+            f"{shares.pending} pending, {shares.rejected} rejected, {shares.stale} stale, "
+            f"{picture.blocks_found} blocks",
+        )
 
 
 def _log(event: Event) -> None:
@@ -174,7 +195,7 @@ def summarise(snapshot: RigSnapshot, show: Show, **more: Any) -> None:
         f"{snapshot.hardware_errors} hardware errors"
     )
     if snapshot.best_difficulty is not None:
-        print_text(f"best difficulty {si(snapshot.best_difficulty)}")
+        print_text(f"best difficulty {difficulty(snapshot.best_difficulty)}")
     for device in snapshot.devices:
         print_text(
             f"  {device.id:14} {hashrate(device.hashrate_hs):>12}  "

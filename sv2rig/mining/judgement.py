@@ -57,38 +57,6 @@ class Judgement:
         return self.verdict in (Verdict.SHARE, Verdict.COUNTED, Verdict.STALE)
 
 
-@dataclass(slots=True)
-class SolutionCounts:
-    """How many Solutions of one device got each Verdict; `blocks` are among the shares."""
-
-    shares: int = 0
-    blocks: int = 0
-    counted: int = 0
-    stale: int = 0
-    duplicates: int = 0
-    hardware_errors: int = 0
-    out_of_range: int = 0
-    unknown_work: int = 0
-
-    def add(self, judgement: Judgement) -> None:
-        """Count one."""
-        name = _COUNTERS[judgement.verdict]
-        setattr(self, name, getattr(self, name) + 1)
-        if judgement.share is not None and judgement.share.is_block:
-            self.blocks += 1
-
-
-_COUNTERS = {
-    Verdict.SHARE: "shares",
-    Verdict.COUNTED: "counted",
-    Verdict.STALE: "stale",
-    Verdict.DUPLICATE: "duplicates",
-    Verdict.HARDWARE_ERROR: "hardware_errors",
-    Verdict.OUT_OF_RANGE: "out_of_range",
-    Verdict.UNKNOWN_WORK: "unknown_work",
-}
-
-
 def judge(work: Work, solution: Solution) -> Judgement:
     """SHARE, COUNTED, HARDWARE_ERROR or OUT_OF_RANGE, by the header alone.
 

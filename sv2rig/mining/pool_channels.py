@@ -17,10 +17,10 @@ from sv2rig.sv2 import client_events as events
 from sv2rig.sv2.client_channels import ClientChannels, JobGoneError
 from sv2rig.sv2.client_events import ClientEvent
 from sv2rig.sv2.job import Job
+from sv2rig.sv2.messages.error_codes import STALE_SHARE
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.tlv import TLV
 
-STALE_CODE = "stale-share"
 # Lines about one connection's oddities; a pool can send more of them than anybody can read.
 MOST_COMPLAINTS = 20
 
@@ -38,7 +38,7 @@ class NoChannelLeftError(Exception):
 
 @dataclass(slots=True)
 class OpenChannel:
-    """One open channel. `job_since` and `sent_at` are monotonic seconds."""
+    """One open channel. `job_since` is monotonic seconds."""
 
     device_ids: tuple[str, ...]
     is_extended: bool
@@ -52,7 +52,6 @@ class OpenChannel:
 class _Sent:
     device_id: str
     is_block: bool
-    at: float
 
 
 class PoolChannels:
@@ -71,11 +70,13 @@ class PoolChannels:
         self._send = send
         self._complaints = 0
         self._requests: dict[int, tuple[str, ...]] = {}
+        self._asked_at: float | None = None
         self._sent: dict[tuple[int, int], _Sent] = {}
 
-    def open_all(self, user: str, standard: bool) -> None:
+    def open_all(self, user: str, standard: bool, now: float) -> None:
         """Ask for one standard channel a device, or one extended channel for all of them."""
         context = self._context
+        self._asked_at = now
         groups = [(d,) for d in context.rates] if standard else [tuple(context.rates)]
         for device_ids in groups:
             rate = context.rate_of(device_ids)
@@ -91,7 +92,7 @@ class PoolChannels:
         finally:
             self.flush()
 
-    def submit(self, device_id: str, share: Share, now: float) -> None:
+    def submit(self, device_id: str, share: Share) -> None:
         """Send a share; one whose job is void is counted as stale."""
         tally = self._context.tallies.of(device_id)
         try:
@@ -108,7 +109,7 @@ class PoolChannels:
             tally.stale += 1
             self._context.report("warning", f"a share came too late: {error}", device_id)
             return
-        self._sent[share.channel_id, number] = _Sent(device_id, share.is_block, now)
+        self._sent[share.channel_id, number] = _Sent(device_id, share.is_block)
         self.all_answered.clear()
         tally.pending += 1
         tally.last_share_utc = self._context.utc()
@@ -138,6 +139,12 @@ class PoolChannels:
                     self._unacknowledged(channel_id, number)
         self.flush()
 
+    def tell_stop(self) -> None:
+        """Nothing hashes any more. A pool that answers shares in batches answers these first."""
+        for channel_id in self.open:
+            self._channels.update(channel_id, 0.0, MAX_TARGET)
+        self.flush()
+
     @property
     def unanswered(self) -> int:
         """Shares sent and neither accepted nor rejected yet."""
@@ -161,7 +168,7 @@ class PoolChannels:
             case events.JobActivated(job):
                 self._activate(job, now)
             case events.SharesAccepted():
-                self._accepted(event, now)
+                self._accepted(event)
             case events.ShareRejected(channel_id, number, code, known):
                 self._rejected(channel_id, number, code, known)
             case events.PrevHashChanged():
@@ -184,6 +191,9 @@ class PoolChannels:
                 pass  # the channel logic has followed; nothing changes for devices
 
     def _opened(self, event: events.ChannelOpened, now: float) -> None:
+        if self.latency_s is None and self._asked_at is not None:
+            # Acknowledgements may be batched; a request to open is answered at once.
+            self.latency_s = now - self._asked_at
         asked_for = self._requests.pop(event.request_id)
         device_ids = tuple(name for name in asked_for if name in self._context.rates)
         if not device_ids:  # all unplugged since we asked
@@ -221,13 +231,12 @@ class PoolChannels:
             channel.job, channel.job_since = job, now
         self._context.assign(self._context.scheduler.set_job(job, now))
 
-    def _accepted(self, event: events.SharesAccepted, now: float) -> None:
+    def _accepted(self, event: events.SharesAccepted) -> None:
         for number in event.sequence_numbers:
             sent = self._answered(event.channel_id, number)
             if sent is None:
                 continue
             self.share_accepted = True
-            self.latency_s = now - sent.at
             tally = self._context.tallies.of(sent.device_id)
             tally.accepted += 1
             if sent.is_block:
@@ -242,7 +251,7 @@ class PoolChannels:
             self.complain(f"the pool rejected a share it was not sent: {code!r}")
             return
         tally = self._context.tallies.of(sent.device_id)
-        if code == STALE_CODE:
+        if code == STALE_SHARE:
             tally.stale += 1
         else:
             tally.rejected += 1

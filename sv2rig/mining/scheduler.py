@@ -16,7 +16,7 @@ from sv2rig.bitcoin.target import target_for_rate
 from sv2rig.devices.device import Capabilities
 from sv2rig.devices.job_table import JobTable
 from sv2rig.devices.work import Solution, Work
-from sv2rig.mining.judgement import Judgement, SolutionCounts, Verdict, judge
+from sv2rig.mining.judgement import Judgement, Verdict, judge
 from sv2rig.mining.search_space import Request, SearchSpace, Wait
 from sv2rig.sv2.job import Job
 
@@ -42,7 +42,6 @@ class _Device:
     channel_id: int | None
     hashrate_hs: float = ASSUMED_HASHRATE_HS
     table: JobTable = field(default_factory=JobTable)
-    counts: SolutionCounts = field(default_factory=SolutionCounts)
     work: Work | None = None
     cut_for_hs: float = ASSUMED_HASHRATE_HS
     wait_until: float = math.inf
@@ -175,17 +174,11 @@ class Scheduler:
         return None if earliest == math.inf else earliest
 
     def on_solution(self, device_id: str, solution: Solution, now: float) -> Judgement:
-        """What a reported Solution is worth; counted for its device."""
+        """What a reported Solution is worth."""
         device = self._devices.get(device_id)
         if device is None:
             return Judgement(Verdict.UNKNOWN_WORK, f"device {device_id} was removed")
-        judgement = self._judge(device, solution, now)
-        device.counts.add(judgement)
-        return judgement
-
-    def counts(self, device_id: str) -> SolutionCounts:
-        """The device's counters, since it was added."""
-        return replace(self._devices[device_id].counts)
+        return self._judge(device, solution, now)
 
     def work_of(self, device_id: str) -> Work | None:
         """What the device was last told to search."""

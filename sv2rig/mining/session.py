@@ -108,7 +108,7 @@ class Session:
 
     @property
     def latency_s(self) -> float | None:
-        """From a share sent to its answer, as last seen."""
+        """From the request to open the first channel to its answer."""
         return self._pool.latency_s if self._pool else None
 
     @property
@@ -130,6 +130,7 @@ class Session:
     async def stop(self, answer_timeout_s: float) -> None:
         """Wait briefly for the answers to shares in flight, then leave the pool."""
         if self._pool and self._pool.unanswered:
+            self._pool.tell_stop()
             try:
                 await asyncio.wait_for(self._pool.all_answered.wait(), answer_timeout_s)
             except TimeoutError:
@@ -150,7 +151,7 @@ class Session:
             judgement = self._context.scheduler.on_solution(device_id, solution, now)
             self._count(device_id, judgement)
             if judgement.share is not None and self._pool is not None:
-                self._pool.submit(device_id, judgement.share, now)
+                self._pool.submit(device_id, judgement.share)
         if self._pool is not None:
             self._pool.flush()
 
@@ -263,7 +264,7 @@ class Session:
         self._no_job_since = now
         self.connections += 1
         try:
-            self._pool.open_all(self._options.user, self._options.standard_channels)
+            self._pool.open_all(self._options.user, self._options.standard_channels, now)
         except EncodeError as error:
             raise SessionError(f"cannot ask for a channel: {error}") from error
         except ValueError as error:  # the server's flags refuse the kind of channel we want

@@ -29,7 +29,8 @@ JOB_INTERVAL_S = 30.0
 TICK_S = 0.1
 # Templates whose jobs may still bring a block.
 KEPT_TEMPLATES = 64
-ACK_SECONDS = 0.5
+# Miners see their first share acknowledged at once, later ones together: it saves bytes.
+ACK_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class PoolServer:
         *,
         shares_per_minute: float = 6.0,
         job_interval_s: float = JOB_INTERVAL_S,
+        ack_seconds: float = ACK_SECONDS,
     ) -> None:
         self.counts = PoolCounts()
         self.clients: set[PoolClient] = set()
@@ -69,7 +71,7 @@ class PoolServer:
         self._static = KeyPair.generate()
         self._certificates = CertificateIssuer(keys.authority_secret, self._static.xonly)
         self._setup = SetupPolicy(extensions=frozenset({WORKER_HASHRATE_TRACKING}))
-        self._policy = SharePolicy(shares_per_minute=shares_per_minute, ack_seconds=ACK_SECONDS)
+        self._policy = SharePolicy(shares_per_minute=shares_per_minute, ack_seconds=ack_seconds)
         self._allocator = ExtranonceAllocator()
         self._templates: dict[int, Template] = {}
         self._current: MiningTemplate | None = None
@@ -135,10 +137,10 @@ class PoolServer:
                 who = event.user_identity or client.name
                 self._report("warning", f"{who}: share rejected: {event.code}")
             case server_events.ChannelOpened():
-                kind = "extended" if event.is_extended else "standard"
+                kind = "an extended" if event.is_extended else "a standard"
                 rate = si(event.nominal_hash_rate, "H/s")
                 user = event.user_identity or "a nameless user"
-                self._report("info", f"{client.name}: {user} opened a {kind} channel, {rate}")
+                self._report("info", f"{client.name}: {user} opened {kind} channel, {rate}")
             case server_events.OpenRefused():
                 self._report("warning", f"{client.name}: channel refused: {event.code}")
             case _:

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from sv2rig.sv2 import error_codes
+from sv2rig.sv2.messages import error_codes
 from sv2rig.sv2.messages.mining import (
     OpenExtendedMiningChannelSuccess,
     OpenStandardMiningChannelSuccess,
@@ -67,6 +67,7 @@ class ServerChannel:
     unique_bytes: int
     rate: ShareRate
     batch: AckBatch = field(default_factory=AckBatch)
+    acknowledged: bool = False  # whether any share was: the first is at once
     future: dict[int, ServedJob] = field(default_factory=dict)
     active: dict[int, ServedJob] = field(default_factory=dict)
     held_prefixes: list[bytes] = field(default_factory=list)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sv2rig.sv2 import error_codes
 from sv2rig.sv2 import server_events as events
 from sv2rig.sv2.channel_faults import ConnectionFault
 from sv2rig.sv2.extranonce import ExtranonceAllocator
-from sv2rig.sv2.messages import common, mining
+from sv2rig.sv2.messages import common, error_codes, mining
 from sv2rig.sv2.messages.common import MiningSetupFlags
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.server_channel import GROUP_CHANNEL_ID, ServerChannel
@@ -185,7 +184,7 @@ class ServerChannels:
     def _open_refusal(self, message: OpenRequest) -> str | None:
         if isinstance(message, mining.OpenExtendedMiningChannel):
             if MiningSetupFlags.REQUIRES_STANDARD_JOBS in self._flags:
-                return error_codes.EXTENDED_NOT_FOR_STANDARD_JOBS
+                return error_codes.EXTENDED_CHANNELS_NOT_SUPPORTED_FOR_STANDARD_JOBS
             if self._allocator.grant(message.min_extranonce_size) is None:
                 return error_codes.MIN_EXTRANONCE_SIZE_TOO_LARGE
         if len(self._channels) >= self._max_channels or self._allocator.is_used_up:
@@ -264,7 +263,8 @@ class ServerChannels:
         worker = worker_of(tlvs) if tracked else None
         happened = self._accept(channel, message, judged, worker)
         channel.batch.add(message.sequence_number, judged.difficulty, now)
-        if judged.is_block or channel.batch.count >= self._policy.ack_shares:
+        at_once = judged.is_block or not channel.acknowledged
+        if at_once or channel.batch.count >= self._policy.ack_shares:
             self._acknowledge(channel)
         happened += self._retarget(channel, now)
         self._wake_for(channel)
@@ -340,8 +340,10 @@ class ServerChannels:
     def _set_target(self, channel: ServerChannel, target: int, now: float) -> None:
         """SetTarget, and a job for it to hold on, as jobs already active keep theirs.
 
-        A target only a little harder waits for the next job that comes anyway.
+        A target only a little harder waits for the next job that comes anyway. Shares are
+        acknowledged first, so that a miner that changes its rate, or stops, learns of them.
         """
+        self._acknowledge(channel)
         before, channel.target = channel.target, target
         channel.rate.restart(now)
         self._send(mining.SetTarget(channel.channel_id, target))
@@ -350,6 +352,7 @@ class ServerChannels:
 
     def _acknowledge(self, channel: ServerChannel) -> None:
         if channel.batch.count:
+            channel.acknowledged = True
             self._send(channel.batch.take(channel.channel_id))
 
     def _wake_for(self, channel: ServerChannel) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from sv2rig.bitcoin.hashing import sha256d
 from sv2rig.bitcoin.target import difficulty
-from sv2rig.sv2 import error_codes
+from sv2rig.sv2.messages import error_codes
 from sv2rig.sv2.messages.mining import SubmitSharesExtended, SubmitSharesStandard
 from sv2rig.sv2.template_job import MiningTemplate
 
@@ -69,7 +69,7 @@ def check_share(job: ServedJob, share: Submission, utc: float) -> GoodShare | st
     if changed and not template.version_rolling_allowed:
         return error_codes.VERSION_ROLLING_NOT_ALLOWED
     if changed & ~ROLLABLE_VERSION_BITS:
-        return error_codes.INVALID_VERSION_BIT
+        return error_codes.INVALID_NON_ROLLABLE_VERSION_BIT
     extranonce = share.extranonce if isinstance(share, SubmitSharesExtended) else b""
     header = _HEADER.pack(
         share.version,

@@ -21,14 +21,15 @@ _TOO_MANY = 2
 class SharePolicy:
     """A pool's wishes, the same for all of its channels.
 
-    SubmitShares.Success is sent after `ack_shares` shares or `ack_seconds`, at once on a block.
+    SubmitShares.Success is sent after `ack_shares` shares or `ack_seconds`, at once on a block and
+    for a channel's first share, and before a target changes.
     Targets stay within `hardest_target` and `easiest_target`. A target is reconsidered after
     `retarget_seconds`, or as soon as `retarget_shares` have come.
     """
 
     shares_per_minute: float = 6.0
     ack_shares: int = 10
-    ack_seconds: float = 10.0
+    ack_seconds: float = 30.0
     easiest_target: int = MAX_TARGET
     hardest_target: int = 1
     retarget_seconds: float = 120.0

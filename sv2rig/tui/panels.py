@@ -14,14 +14,13 @@ from sv2rig.tui.text import (
     UNKNOWN,
     cell,
     count,
-    difficulty,
     fit,
     fit_middle,
     plain,
     quantity,
     short_url,
 )
-from sv2rig.units import duration, hashrate
+from sv2rig.units import difficulty, duration, hashrate
 
 Part = tuple[str, str]  # text and style
 

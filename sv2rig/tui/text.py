@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import unicodedata
 
@@ -79,15 +78,6 @@ def short_url(url: str, width: int) -> str:
         if cell_len(candidate) <= width:
             return candidate
     return fit_middle(host, width)
-
-
-def difficulty(value: float | None) -> str:
-    """A share difficulty, from a device's crumbs (2**-32) to 2**224."""
-    if value is None or not math.isfinite(value):
-        return UNKNOWN
-    if value and not 1e-18 <= abs(value) < 1e24:
-        return f"{value:.2e}"
-    return si(value)
 
 
 def quantity(value: float | None, unit: str) -> str:

@@ -58,7 +58,7 @@ def test_bytes_of_an_hour_as_counted_by_hand() -> None:
     assert standard["NewMiningJob"] == (121, 114 * (49 + 38) + 7 * (45 + 38))  # 7 are future jobs
     assert standard["SetNewPrevHash"] == (7, 7 * (48 + 38))
     assert standard["SubmitShares.Success"] == (36, 36 * (20 + 38))
-    assert by_message(report["v2"][1])["SubmitShares.Success"] == (360, 360 * (20 + 38))
+    assert by_message(report["v2"][1])["SubmitShares.Success"] == (90, 90 * (20 + 38))
     extended = by_message(report["v2"][2])
     assert extended["SubmitSharesExtended"] == (360, 360 * (24 + 1 + 8 + 38))
     answer = len('{"id":4,"result":true,"error":null}\n')  # ids 4 to 363

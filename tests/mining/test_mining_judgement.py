@@ -9,7 +9,7 @@ import pytest
 
 from sv2rig.bitcoin.target import DIFFICULTY_1, MAX_TARGET, bits_to_target
 from sv2rig.devices.work import Solution, Work
-from sv2rig.mining.judgement import SolutionCounts, Verdict, judge
+from sv2rig.mining.judgement import Verdict, judge
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bitcoin" / "headers.json"
 REAL = json.loads(VECTORS.read_text())["headers"]
@@ -119,12 +119,3 @@ def test_garbage_that_fits_no_header_is_a_hardware_error(field: str, value: int)
     assert judgement.verdict is Verdict.HARDWARE_ERROR
     assert judgement.hash_value is None
     assert f"{field} {value}" in judgement.reason
-
-
-def test_counts_add_up() -> None:
-    work, solution, value = genesis()
-    counts = SolutionCounts()
-    counts.add(judge(work, solution))
-    counts.add(judge(replace(work, target=value - 1), solution))
-    counts.add(judge(work, replace(solution, nonce=0)))
-    assert counts == SolutionCounts(shares=1, blocks=1, counted=1, hardware_errors=1)

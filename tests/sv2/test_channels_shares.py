@@ -27,13 +27,21 @@ def mining_pair(flags: int = 0, policy: SharePolicy = PLAIN, **more: int) -> tup
     return pair, pair.open()
 
 
+def acknowledged_share(pair: Pair, channel_id: int) -> int:
+    """A channel's first share, whose answer does not wait for a batch."""
+    number = pair.share(channel_id)
+    pair.settle()
+    assert pair.last(client_events.SharesAccepted).sequence_numbers == (number,)
+    return number
+
+
 @pytest.mark.parametrize("first", [0, 1, 0xFFFFFFFE])
 def test_shares_are_acknowledged_in_batches(first: int) -> None:
     pair, channel_id = mining_pair(policy=BATCHED, first_sequence_number=first)
+    assert acknowledged_share(pair, channel_id) == first  # a channel's first is told at once
     sent = [pair.share(channel_id) for _ in range(9)]
-    assert sent[0] == first
     pair.settle()
-    assert pair.accepted() == (0, 9)
+    assert pair.accepted() == (1, 10)
     assert pair.client.pending() == {channel_id: tuple(sent)}
     sent.append(pair.share(channel_id))
     pair.settle()
@@ -47,20 +55,32 @@ def test_shares_are_acknowledged_in_batches(first: int) -> None:
 
 def test_a_batch_does_not_wait_longer_than_its_time() -> None:
     pair, channel_id = mining_pair(policy=BATCHED)
+    acknowledged_share(pair, channel_id)
     pair.now = 1005.0
     pair.share(channel_id)
     pair.settle()
     assert pair.server.next_timeout() == 1025.0
     assert pair.server.handle_timeout(1024.9) == []
     pair.settle()
-    assert pair.accepted() == (0, 1)
+    assert pair.accepted() == (1, 2)
     pair.server.handle_timeout(1025.0)
     pair.settle()
-    assert pair.accepted() == (1, 1)
+    assert pair.accepted() == (2, 2)
+
+
+def test_a_changed_rate_has_pending_shares_acknowledged_before_the_new_target() -> None:
+    pair, channel_id = mining_pair(policy=BATCHED)
+    acknowledged_share(pair, channel_id)
+    waiting = pair.share(channel_id)
+    pair.client.update(channel_id, 0.0, MAX_TARGET)
+    pair.settle()
+    assert pair.last(client_events.SharesAccepted).sequence_numbers == (waiting,)
+    assert pair.client.pending() == {}
 
 
 def test_a_rejected_share_is_no_part_of_the_batch() -> None:
     pair, channel_id = mining_pair(policy=BATCHED)
+    acknowledged_share(pair, channel_id)
     pair.share(channel_id)
     bad = pair.client.submit(*pair.solve(pair.jobs[channel_id], meets=False))
     pair.share(channel_id)
@@ -68,7 +88,7 @@ def test_a_rejected_share_is_no_part_of_the_batch() -> None:
     assert pair.last(client_events.ShareRejected) == client_events.ShareRejected(
         channel_id, bad, "difficulty-too-low"
     )
-    assert pair.last(client_events.SharesAccepted).sequence_numbers == (1, 3)
+    assert pair.last(client_events.SharesAccepted).sequence_numbers == (2, 4)
     assert pair.last(client_events.SharesAccepted).disagreement is None
 
 
@@ -256,6 +276,7 @@ def test_a_later_jobs_min_ntime_does_not_refuse_a_share_the_previous_hash_allows
 @pytest.mark.parametrize("step", [-3600, 3600])
 def test_a_stepped_wall_clock_changes_the_judgement_of_ntime_only(step: int) -> None:
     pair, channel_id = mining_pair(policy=BATCHED)
+    acknowledged_share(pair, channel_id)
     near = pair.solve(pair.jobs[channel_id])
     far = pair.solve(pair.jobs[channel_id], ntime=UTC + 7000)
     deadline = pair.server.next_timeout()

@@ -142,7 +142,7 @@ async def test_a_long_reason_of_a_dead_pool_is_readable() -> None:
 
 @pytest.mark.parametrize(
     ("difficulty", "said"),
-    [(None, "–"), (2.0**-32, "233p"), (1.0, "1"), (2.0**224, "2.70e+67"), (0.0, "0")],
+    [(None, "–"), (2.0**-32, "2.3e-10"), (1.0, "1"), (2.0**224, "2.7e+67"), (0.0, "0")],
 )
 async def test_difficulties_of_any_size(difficulty: float | None, said: str) -> None:
     pool = msgspec.structs.replace(ALIVE, difficulty=difficulty)

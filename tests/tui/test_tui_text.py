@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from sv2rig.tui.history import RateHistory
-from sv2rig.tui.text import cell, count, difficulty, fit, fit_middle, plain, quantity, short_url
+from sv2rig.tui.text import cell, count, fit, fit_middle, plain, quantity, short_url
 
 KEY = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
 URL = f"stratum2+tcp://pool.example:34254/{KEY}"
@@ -70,8 +70,6 @@ def test_any_url_fits(url: str, width: int) -> None:
 
 
 def test_numbers() -> None:
-    assert [difficulty(value) for value in (None, float("inf"), float("nan"))] == ["–"] * 3
-    assert [difficulty(value) for value in (4096, 1e14, 1e24)] == ["4.1k", "100T", "1.00e+24"]
     assert [quantity(value, " ms") for value in (None, 0, 0.31, 9.9, 9.96, 250.4)] == [
         "–",
         "0 ms",
