@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,22 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
         return cls(min(values), statistics.median(values), max(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """One figure over many events; `p99` is the one that 99 of 100 do not exceed."""
+
+    min: float
+    median: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        ordered = sorted(values)
+        p99 = ordered[math.ceil(len(ordered) * 0.99) - 1]
+        return cls(ordered[0], statistics.median(ordered), p99, ordered[-1])
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -56,23 +56,31 @@ def search_program(constants: tuple[int, ...] = K) -> Program:
 def _compress(
     graph: Graph, constants: Sequence[int], state: Sequence[Value], block: Sequence[Value]
 ) -> list[Value]:
-    """FIPS 180-4 section 6.2.2 over symbols."""
+    """FIPS 180-4 section 6.2.2 over symbols.
+
+    The order of additions, and words scheduled a round ahead, keep a CPU's two vector ports busier.
+    """
     w = list(block)
     a, b, c, d, e, f, g, h = state
     for i in range(64):
-        if i >= 16:
-            w.append(
-                graph.add(
-                    _small_sigma(graph, w[i - 2], SMALL_SIGMA1),
-                    w[i - 7],
-                    _small_sigma(graph, w[i - 15], SMALL_SIGMA0),
-                    w[i - 16],
-                )
-            )
-        t = graph.add(h, constants[i], w[i], graph.ch(e, f, g), _big_sigma(graph, e, BIG_SIGMA1))
+        if 16 <= i + 1 < 64:
+            w.append(_scheduled(graph, w, i + 1))
+        keyed = graph.add(h, constants[i], w[i])
+        turned = _big_sigma(graph, e, BIG_SIGMA1)
+        t = graph.add(keyed, graph.ch(e, f, g), turned)
         h, g, f, e, d = g, f, e, graph.add(d, t), c
-        c, b, a = b, a, graph.add(t, graph.maj(a, b, c), _big_sigma(graph, a, BIG_SIGMA0))
+        mixed = graph.add(graph.maj(a, b, c), _big_sigma(graph, a, BIG_SIGMA0))
+        c, b, a = b, a, graph.add(t, mixed)
     return [graph.add(old, new) for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
+
+
+def _scheduled(graph: Graph, w: Sequence[Value], i: int) -> Value:
+    return graph.add(
+        _small_sigma(graph, w[i - 2], SMALL_SIGMA1),
+        w[i - 7],
+        _small_sigma(graph, w[i - 15], SMALL_SIGMA0),
+        w[i - 16],
+    )
 
 
 def _big_sigma(graph: Graph, x: Value, turns: tuple[int, int, int]) -> Operand:

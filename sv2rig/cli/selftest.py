@@ -1,5 +1,101 @@
-"""Not written yet."""
+"""`sv2rig selftest`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
+
+if TYPE_CHECKING:
+    from sv2rig.rig.check import Outcome
+    from sv2rig.rig.device_choice import Choice
+    from sv2rig.rig.selftest import Tally
+
+_WORDS = {True: "ok", False: "FAILED", None: "skipped"}
 
 
-def selftest() -> None:
-    """Placeholder."""
+def selftest(
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device",
+            "-d",
+            help="Test only this device; give it again for more: opencl, opencl:0, cpu or "
+            "simulated. Bitcoin and protocol checks are made in any case.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Seed of the fresh random headers, to repeat a run. Default: a new one."
+        ),
+    ] = None,
+    break_kernel: Annotated[
+        bool,
+        typer.Option(
+            "--break-kernel",
+            help="Give every kernel one wrong constant. It is there to show that the self-test "
+            "can fail: this must end with status 1.",
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="A JSON object a line: check, subject, ok (null: skipped), detail, seconds; the "
+            "last one counts passed, failed and skipped.",
+        ),
+    ] = False,
+) -> None:
+    """Compare every back end and kernel variant with known answers; status 1 if any is wrong.
+
+    Each engine must find the nonces of real mainnet blocks from the genesis block on, and in
+    random headers exactly the nonces that hashlib finds. Bitcoin's formats and the encrypted
+    protocol are checked too. What cannot run on this machine is skipped, with the reason.
+    """
+    from sv2rig.rig.device_choice import DeviceChoiceError
+    from sv2rig.rig.selftest import SelfTest, Tally, fresh_seed
+
+    chosen = fresh_seed() if seed is None else seed
+    test = SelfTest(_choices(device or []), chosen, break_kernel)
+    tally = Tally()
+    began = time.perf_counter()
+    try:
+        for outcome in test.run():
+            tally.count(outcome)
+            _print_outcome(outcome, json)
+    except DeviceChoiceError as error:
+        raise UserError(str(error)) from error
+    _print_summary(tally, time.perf_counter() - began, chosen, json)
+    if tally.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _choices(names: list[str]) -> list[Choice]:
+    from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
+
+    try:
+        return [parse_choice(name) for name in names]
+    except DeviceChoiceError as error:
+        raise UserError(str(error)) from error
+
+
+def _print_outcome(outcome: Outcome, json: bool) -> None:
+    if json:
+        print_json(asdict(outcome))
+        return
+    word = _WORDS[outcome.ok]
+    print_text(f"{word:8} {outcome.subject:28} {outcome.check}: {outcome.detail}")
+
+
+def _print_summary(tally: Tally, seconds: float, seed: int, json: bool) -> None:
+    if json:
+        print_json({**asdict(tally), "seconds": round(seconds, 3), "seed": seed})
+        return
+    print_text(
+        f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped in {seconds:.1f} s"
+    )

@@ -136,7 +136,7 @@ class OpenClEngine:
         try:
             used = buffers.host_words[: len(scan.words)]
             used[:] = scan.words
-            cl.enqueue_copy(queue, buffers.words, used, is_blocking=False)
+            written = cl.enqueue_copy(queue, buffers.words, used, is_blocking=False)
             cl.enqueue_fill_buffer(queue, buffers.out, np.uint32(0), 0, 4)
             scan.kernel(
                 queue,
@@ -153,7 +153,7 @@ class OpenClEngine:
             queue.flush()
         except cl.Error as error:
             raise EngineError(f"{self.info.name}: a launch failed: {error}") from error
-        return _Pending(buffers, done)
+        return _Pending(buffers, written, done)
 
     def results(self, scan: _Scan, pending: _Pending) -> list[Solution] | None:
         """Waits; the candidates found, or None if they were more than the buffer holds."""
@@ -173,7 +173,11 @@ class OpenClEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
+    """`written` is only kept: a copy's event, when dropped, waits for the copy with Python's lock
+    held, and in an in-order queue that means for the launches before it."""
+
     buffers: _Buffers
+    written: Any
     done: Any
 
 

@@ -44,10 +44,13 @@ _STOP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """How long new work took, in seconds since `assign`: to be seen by the device's thread, to be
-    queued as a launch, to be hashed. The thread's own share is `queued_s - seen_s`.
+    """How long new work took, in seconds since `assign`: until the launch that the device's thread
+    was waiting for had ended, to be seen by the thread, to be queued as a launch, to be hashed. Our
+    own share is `queued_s - free_s`; the rest is waiting for launches under way.
     """
 
+    work_id: int
+    free_s: float
     seen_s: float
     queued_s: float
     hashed_s: float
@@ -66,6 +69,7 @@ class _Search:
     loaded: Loaded
     remaining: Remaining
     assigned_at: float
+    free_at: float
     seen_at: float
     queued_at: float | None = None
     exhausted: bool = False
@@ -248,7 +252,9 @@ class PushDevice:
                 self._assignment = self._assignment or assignment
             raise
         remaining = Remaining(assignment.work)
-        self._search = _Search(loaded, remaining, assignment.assigned_at, seen_at)
+        assigned_at = assignment.assigned_at
+        free_at = max(assigned_at, self._last_end)
+        self._search = _Search(loaded, remaining, assigned_at, free_at, seen_at)
 
     def _fill_queue(self, engine: Engine) -> None:
         search = self._search
@@ -284,8 +290,15 @@ class PushDevice:
         search = entry.search
         if entry.queued_at == search.queued_at:
             since = search.assigned_at
-            switch = Switch(search.seen_at - since, entry.queued_at - since, started_at - since)
-            self.switches.append(switch)
+            self.switches.append(
+                Switch(
+                    search.loaded.work.work_id,
+                    search.free_at - since,
+                    search.seen_at - since,
+                    entry.queued_at - since,
+                    started_at - since,
+                )
+            )
         if found:
             self._post(lambda sink, device_id: sink.solutions(device_id, found))
 

@@ -129,6 +129,12 @@ class PoolChannels:
                 channel.nominal.tell(rate)
         self.flush()
 
+    def tell_stop(self) -> None:
+        """Nothing hashes any more. A pool that answers shares in batches answers these first."""
+        for channel_id in self.open:
+            self._channels.update(channel_id, 0.0, MAX_TARGET)
+        self.flush()
+
     def device_gone(self, device_id: str) -> None:
         """Nobody mines for this device any more; a channel that was its alone is closed."""
         for channel_id, channel in list(self.open.items()):
@@ -137,12 +143,6 @@ class PoolChannels:
                 del self.open[channel_id]
                 for number in self._channels.close(channel_id, "its device is gone"):
                     self._unacknowledged(channel_id, number)
-        self.flush()
-
-    def tell_stop(self) -> None:
-        """Nothing hashes any more. A pool that answers shares in batches answers these first."""
-        for channel_id in self.open:
-            self._channels.update(channel_id, 0.0, MAX_TARGET)
         self.flush()
 
     @property

@@ -83,7 +83,7 @@ async def benchmark(device: PushDevice, seconds: float) -> Benchmark:
     if sink.failure or not hashes or not device.switches:
         raise BenchmarkError(sink.failure or "the device computed nothing")
     latencies = sorted(switch.hashed_s * 1000 for switch in device.switches)
-    own = [(switch.queued_s - switch.seen_s) * 1000 for switch in device.switches]
+    own = [(switch.queued_s - switch.free_s) * 1000 for switch in device.switches]
     return Benchmark(
         device_id=device.info.device_id,
         name=device.info.name,

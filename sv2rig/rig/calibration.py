@@ -31,20 +31,30 @@ async def calibrate(devices: Sequence[RigDevice]) -> dict[str, float]:
 
 
 async def _measure(device: RigDevice) -> float | None:
+    # From one step of the counter to another: a slow device's first launches may take seconds.
     loop = asyncio.get_running_loop()
     device.assign(no_ones_work(device.info.capabilities.version_bits))
     deadline = loop.time() + FIRST_HASHES_TIMEOUT_S
-    while not device.hashes_done():
-        if loop.time() > deadline or device.is_gone:
-            return None
-        await asyncio.sleep(_POLL_S)
+    if not await _progress(device, deadline):
+        return None
     began, before = loop.time(), device.hashes_done()
     await asyncio.sleep(MEASURE_S)
-    rate = (device.hashes_done() - before) / (loop.time() - began)
-    if not rate:
+    if not await _progress(device, deadline):
         return None
+    rate = (device.hashes_done() - before) / (loop.time() - began)
     device.measured(rate)
     return rate
+
+
+async def _progress(device: RigDevice, deadline: float) -> bool:
+    """Waits until the device has computed something more; False if it does not in time."""
+    loop = asyncio.get_running_loop()
+    before = device.hashes_done()
+    while device.hashes_done() == before:
+        if loop.time() > deadline or device.is_gone:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
 
 
 def no_ones_work(bits: int) -> Work:

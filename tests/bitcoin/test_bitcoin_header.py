@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from sv2rig.bitcoin.header import BlockHeader, from_display, to_display
 from sv2rig.bitcoin.reader import ParseError
 from sv2rig.bitcoin.target import bits_to_target
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors/bitcoin/headers.json").read_text())
+VECTORS = json.loads((files("sv2rig.rig") / "vectors/headers.json").read_text())
 
 
 @pytest.mark.parametrize("vector", VECTORS["headers"], ids=lambda v: str(v["height"]))

@@ -1,4 +1,3 @@
-import gzip
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from sv2rig.bitcoin.header import BlockHeader, to_display
 from sv2rig.bitcoin.merkle import merkle_path, root_from_path
 from sv2rig.bitcoin.reader import ParseError, Reader, compact_size
 from sv2rig.bitcoin.transaction import OutPoint, Transaction, TxInput, TxOutput
+from sv2rig.rig.known_blocks import block_413567
 
 VECTORS = Path(__file__).parents[1] / "vectors/bitcoin"
 
@@ -59,7 +59,7 @@ def test_a_segwit_transaction() -> None:
 
 
 def test_block_413567() -> None:
-    raw = gzip.decompress((VECTORS / "block413567.raw.gz").read_bytes())
+    raw = block_413567()
     block = Block.parse(raw)
     assert len(raw) == 999_887
     assert block.serialise() == raw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +18,7 @@ from sv2rig.compute.opencl_probe import OpenClDevice
 from sv2rig.compute.variants import variants, wrong_program
 from sv2rig.devices.work import NONCES, Solution, Work
 
-HEADERS = json.loads(
-    (Path(__file__).parent.parent / "vectors" / "bitcoin" / "headers.json").read_text()
-)["headers"]
+HEADERS = json.loads((files("sv2rig.rig") / "vectors/headers.json").read_text())["headers"]
 
 WORK = Work(
     work_id=7,
@@ -157,4 +155,4 @@ def test_halving_covers_a_range_once(count: int) -> None:
 
 def test_halving_one_step_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(EngineError, match="cannot hold one step's hits"):
-        in_halves(lambda start, count: None, 0, 8)  # noqa: ARG005
+        in_halves(lambda start, count: None, 0, 8)

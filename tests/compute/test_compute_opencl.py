@@ -100,7 +100,7 @@ def test_tuning_drops_what_does_not_build_and_remembers_the_rest(
 def test_a_corrupt_cache_is_ignored(
     opencl_devices: tuple[OpenClDevice, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autotune, "candidates", lambda device: [QUICK])  # noqa: ARG005
+    monkeypatch.setattr(autotune, "candidates", lambda device: [QUICK])
     cache = tmp_path / "autotune.json"
     for corrupt in (b"\x00\xff", b"[]", b'{"x": {"one": 1}}'):
         cache.write_bytes(corrupt)
@@ -113,6 +113,6 @@ def test_a_device_on_which_nothing_works_says_why(
     opencl_devices: tuple[OpenClDevice, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = Style(2, 1, 8, Logic.TERNARY)
-    monkeypatch.setattr(autotune, "candidates", lambda device: [broken])  # noqa: ARG005
+    monkeypatch.setattr(autotune, "candidates", lambda device: [broken])
     with pytest.raises(EngineError, match=r"no kernel works on .*uint2-ternary"):
         tuned_engine(opencl_devices[0], tmp_path / "autotune.json")

@@ -3,7 +3,7 @@
 import json
 import struct
 from dataclasses import replace
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 
@@ -11,8 +11,7 @@ from sv2rig.bitcoin.target import DIFFICULTY_1, MAX_TARGET, bits_to_target
 from sv2rig.devices.work import Solution, Work
 from sv2rig.mining.judgement import Verdict, judge
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "bitcoin" / "headers.json"
-REAL = json.loads(VECTORS.read_text())["headers"]
+REAL = json.loads((files("sv2rig.rig") / "vectors/headers.json").read_text())["headers"]
 
 
 def real_work(header: bytes) -> tuple[Work, Solution]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 
@@ -24,9 +24,7 @@ from sv2rig.sv2.secp256k1 import (
     xonly_public_key,
 )
 
-KAT = json.loads(
-    (Path(__file__).parent.parent / "vectors" / "noise" / "sv2_noise_kat.json").read_text()
-)
+KAT = json.loads((files("sv2rig.rig") / "vectors/sv2_noise_kat.json").read_text())
 EXPECTED: dict[str, bytes] = {name: bytes.fromhex(value) for name, value in KAT["expected"].items()}
 INPUTS = KAT["inputs"]
 UTC = 1_750_000_000.0

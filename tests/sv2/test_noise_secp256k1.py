@@ -1,6 +1,7 @@
 """BIP340 and BIP324's published vectors through our wrap of libsecp256k1."""
 
 import csv
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,18 @@ from sv2rig.sv2.secp256k1 import (
 )
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "noise"
+BIP340 = (files("sv2rig.rig") / "vectors/bip340_test_vectors.csv").read_text()
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (VECTORS / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader((VECTORS / name).read_text().splitlines()))
 
 
-@pytest.mark.parametrize("row", _rows("bip340_test_vectors.csv"), ids=lambda row: row["index"])
+def _bip340_rows() -> list[dict[str, str]]:
+    return list(csv.DictReader(BIP340.splitlines()))
+
+
+@pytest.mark.parametrize("row", _bip340_rows(), ids=lambda row: row["index"])
 def test_bip340(row: dict[str, str]) -> None:
     message = bytes.fromhex(row["message"])
     public_key = bytes.fromhex(row["public key"])
@@ -42,7 +47,7 @@ def test_bip340(row: dict[str, str]) -> None:
 
 
 def test_bip340_vectors_cover_signing_and_refusal() -> None:
-    rows = _rows("bip340_test_vectors.csv")
+    rows = _bip340_rows()
     assert len(rows) == 19
     assert sum(row["verification result"] == "FALSE" for row in rows) == 10
     assert sum(bool(row["secret key"]) and len(row["message"]) == 64 for row in rows) == 4

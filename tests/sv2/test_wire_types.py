@@ -56,7 +56,7 @@ def test_wire_known_bytes(alias: Any, value: Any, raw: str) -> None:
 
 
 @pytest.mark.parametrize(("alias", "value", "raw"), KNOWN)
-def test_wire_truncated_anywhere(alias: Any, value: Any, raw: str) -> None:  # noqa: ARG001
+def test_wire_truncated_anywhere(alias: Any, value: Any, raw: str) -> None:
     if alias is wire.Bytes:
         return  # takes what is there
     content = bytes.fromhex(raw)

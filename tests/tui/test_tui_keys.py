@@ -159,10 +159,9 @@ async def test_the_log_follows_through_banners_and_new_sizes() -> None:
             await pilot.resize_terminal(*size)
             for blocks in (1, 0):
                 source.publish(rig(device(0), blocks_found=blocks))
-                await polled(app, pilot)
-                await pilot.pause()
-                assert any("event 49." in line for line in lines(app))
-                assert any("log, following" in line for line in lines(app))
+                shown = await polled(app, pilot)
+                assert any("event 49." in line for line in shown)
+                assert any("log, following" in line for line in shown)
 
 
 async def test_only_keys_that_do_something_are_offered() -> None:

@@ -134,10 +134,17 @@ def screen(source: Source, on_quit: Callable[[], None] | None = None) -> RigScre
 
 
 async def polled(app: RigScreen, pilot: Pilot[None]) -> list[str]:
-    """The screen after it has read its source once more."""
+    """The screen after it has read its source once more, when nothing on it moves any more: a
+    layout that changes size lays out its log in a later turn of the loop."""
     app.poll()
     await pilot.pause()
-    return lines(app)
+    shown, still = lines(app), 0
+    while still < 3:
+        await pilot.pause()
+        now = lines(app)
+        still = still + 1 if now == shown else 0
+        shown = now
+    return shown
 
 
 def lines(app: RigScreen) -> list[str]:
