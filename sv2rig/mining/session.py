@@ -198,9 +198,11 @@ class Session:
             closed = await self._link.run(self._on_event)
         finally:
             self._lost()
+        where = f"{host}:{port}: "  # which a transport's own words begin with already
+        reason = where + closed.reason.removeprefix(where)
         if closed.fatal:
-            raise SessionError(f"{host}:{port}: {closed.reason}")
-        return f"{host}:{port}: {closed.reason}"
+            raise SessionError(reason)
+        return reason
 
     async def _reach(self, host: str, port: int) -> ByteStream | None:
         """A connection; None where stop() came first."""

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sv2rig.sv2.connection import Connection
+from sv2rig.sv2.connection import Connection, State
 from sv2rig.sv2.events import ConnectionClosed, Event
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.tlv import TLV
@@ -24,6 +24,7 @@ WRITE_TIMEOUT_S = 15.0
 PAUSE_READING = 256 * 1024
 MOST_UNSENT = 4 * 1024 * 1024
 LAST_WRITE_TIMEOUT_S = 0.3
+LAST_READ_TIMEOUT_S = 0.3
 
 
 class Link:
@@ -49,7 +50,8 @@ class Link:
 
     def send(self, message: Message, tlvs: Iterable[TLV] = ()) -> None:
         """Queue a message; it leaves at once. Ignored when the connection has ended."""
-        if not self._ended.done():
+        # Its events are handed over after the fact: the connection may have ended since.
+        if not self._ended.done() and self._connection.state is not State.CLOSED:
             self._connection.send(message, tuple(tlvs))
             self._collect()
 
@@ -142,6 +144,8 @@ class Link:
                 if len(self._unsent) <= PAUSE_READING:
                     self._may_read.set()
         except TransportError as error:
+            # What the peer said before it left tells more than that it did not wait for us.
+            await asyncio.sleep(LAST_READ_TIMEOUT_S)
             self._finish(ConnectionClosed(None, str(error), fatal=False))
         except TimeoutError:
             reason = f"the peer took no data for {WRITE_TIMEOUT_S:g} s"

@@ -128,8 +128,7 @@ def test_shares_in_flight_when_the_connection_breaks_are_unacknowledged() -> Non
         pool = PoolProcess(net, clock)
         run = Run([LoopDevice()], net.connect, clock)
         await run.until("mining")
-        while not run.rig._picture().shares.pending:
-            await asyncio.sleep(0.01)
+        await run.sees(lambda: run.rig._picture().shares.pending)
         await net.streams[-1].reset()
         await asyncio.sleep(0.05)
         shares = run.rig._picture().shares
@@ -195,8 +194,7 @@ def test_a_device_lost_while_the_pool_opens_its_channel() -> None:
         devices = [LoopDevice("loop:0"), LoopDevice("loop:1")]
         net.latency_s = 0.1
         run = Run(devices, net.connect, clock, standard=True)
-        while not run.session.connections:  # set up; the channels are asked for
-            await asyncio.sleep(0.01)
+        await run.sees(lambda: run.session.connections)  # set up; the channels are asked for
         assert not run.session.channels
         devices[0].fail(DeviceState.LOST, "the board was unplugged")
         await run.until("mining")

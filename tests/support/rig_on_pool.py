@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from memory_net import MemoryNet
@@ -43,12 +43,14 @@ class Clock:
 
 @dataclass
 class Lines:
-    """What was reported, as (level, text)."""
+    """What was reported, as (level, text), and when, on the loop's clock."""
 
     all: list[tuple[str, str]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
     def add(self, level: str, text: str) -> None:
         self.all.append((level, text))
+        self.times.append(asyncio.get_running_loop().time())
 
     def event(self, event: Event) -> None:
         self.add(event.level, event.text)
@@ -56,6 +58,10 @@ class Lines:
     def with_words(self, *words: str) -> list[str]:
         """The lines that hold all of these words."""
         return [text for _, text in self.all if all(word in text for word in words)]
+
+    def first_at(self, word: str) -> float:
+        """When the first line with this word came."""
+        return next(at for (_, text), at in zip(self.all, self.times, strict=True) if word in text)
 
     def of(self, *levels: str) -> list[str]:
         """The lines of these levels."""
@@ -140,12 +146,19 @@ class Run:
 
     async def until(self, state: str, timeout_s: float = 600.0) -> None:
         """Wait until the session is in this state; the rig's own end is an error."""
+        await self.sees(
+            lambda: self.session.state == state and self.rig.snapshot().state != "starting",
+            timeout_s,
+        )
+
+    async def sees(self, condition: Callable[[], object], timeout_s: float = 600.0) -> None:
+        """Wait until this holds; the rig's own end is an error."""
         async with asyncio.timeout(timeout_s):
-            while self.session.state != state or self.rig.snapshot().state == "starting":
+            while not condition():
                 if self.task.done():
                     self.task.result()
                     raise AssertionError("the rig has ended")
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.01)
 
     async def stop(self) -> float:
         """Stop in order; how many seconds it took."""
@@ -157,7 +170,8 @@ class Run:
     async def fails(self) -> str:
         """Wait for the SessionError that ends the rig, and return its text."""
         try:
-            await self.task
+            async with asyncio.timeout(600):
+                await self.task
         except SessionError as error:
             return str(error)
         raise AssertionError("the rig ended in order")
