@@ -13,6 +13,7 @@ from sv2rig.bitcoin.target import MAX_TARGET
 from sv2rig.mining.context import MiningContext
 from sv2rig.mining.hashrate import NominalRate
 from sv2rig.mining.judgement import Share
+from sv2rig.quota import LineQuota
 from sv2rig.sv2 import client_events as events
 from sv2rig.sv2.client_channels import ClientChannels, JobGoneError
 from sv2rig.sv2.client_events import ClientEvent
@@ -20,9 +21,6 @@ from sv2rig.sv2.job import Job
 from sv2rig.sv2.messages.error_codes import STALE_SHARE
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.tlv import TLV
-
-# Lines about one connection's oddities; a pool can send more of them than anybody can read.
-MOST_COMPLAINTS = 20
 
 Send = Callable[[Message, tuple[TLV, ...]], None]
 
@@ -68,7 +66,7 @@ class PoolChannels:
         self._context = context
         self._channels = channels
         self._send = send
-        self._complaints = 0
+        self._complaints = LineQuota()
         self._requests: dict[int, tuple[str, ...]] = {}
         self._asked_at: float | None = None
         self._sent: dict[tuple[int, int], _Sent] = {}
@@ -168,9 +166,9 @@ class PoolChannels:
             case events.JobActivated(job):
                 self._activate(job, now)
             case events.SharesAccepted():
-                self._accepted(event)
-            case events.ShareRejected(channel_id, number, code, known):
-                self._rejected(channel_id, number, code, known)
+                self._accepted(event, now)
+            case events.ShareRejected():
+                self._rejected(event, now)
             case events.PrevHashChanged():
                 self.new_block_at = now
             case events.TargetChanged(channel_ids, target):
@@ -184,7 +182,7 @@ class PoolChannels:
             case events.ReconnectRequested():
                 self.redirect = event
             case events.UpdateRefused(channel_id, code):
-                self.complain(f"the pool refused an update of channel {channel_id}: {code!r}")
+                self.complain(f"the pool refused an update of channel {channel_id}: {code!r}", now)
             case (
                 events.ExtranoncePrefixChanged() | events.GroupChanged() | events.EndpointChanged()
             ):
@@ -231,7 +229,7 @@ class PoolChannels:
             channel.job, channel.job_since = job, now
         self._context.assign(self._context.scheduler.set_job(job, now))
 
-    def _accepted(self, event: events.SharesAccepted) -> None:
+    def _accepted(self, event: events.SharesAccepted, now: float) -> None:
         for number in event.sequence_numbers:
             sent = self._answered(event.channel_id, number)
             if sent is None:
@@ -243,19 +241,19 @@ class PoolChannels:
                 tally.blocks += 1
                 self._context.report("good", "BLOCK found and accepted", sent.device_id)
         if event.disagreement:
-            self.complain(f"the pool's count differs from ours: {event.disagreement}")
+            self.complain(f"the pool's count differs from ours: {event.disagreement}", now)
 
-    def _rejected(self, channel_id: int, number: int, code: str, known: bool) -> None:
-        sent = self._answered(channel_id, number) if known else None
+    def _rejected(self, event: events.ShareRejected, now: float) -> None:
+        sent = self._answered(event.channel_id, event.sequence_number) if event.known else None
         if sent is None:
-            self.complain(f"the pool rejected a share it was not sent: {code!r}")
+            self.complain(f"the pool rejected a share it was not sent: {event.code!r}", now)
             return
         tally = self._context.tallies.of(sent.device_id)
-        if code == STALE_SHARE:
+        if event.code == STALE_SHARE:
             tally.stale += 1
         else:
             tally.rejected += 1
-        self._context.report("warning", f"share rejected by the pool: {code!r}", sent.device_id)
+        self.complain(f"share rejected by the pool: {event.code!r}", now, sent.device_id)
 
     def _answered(self, channel_id: int, number: int) -> _Sent | None:
         sent = self._sent.pop((channel_id, number), None)
@@ -270,13 +268,11 @@ class PoolChannels:
         if sent is not None:
             self._context.tallies.of(sent.device_id).unacknowledged += 1
 
-    def complain(self, text: str) -> None:
+    def complain(self, text: str, now: float, device_id: str | None = None) -> None:
         """A warning about the pool, unless it has earned too many already."""
-        self._complaints += 1
-        if self._complaints <= MOST_COMPLAINTS:
-            self._report("warning", text)
-        if self._complaints == MOST_COMPLAINTS:
-            self._report("warning", "more of the kind from this connection are not shown")
+        line = self._complaints.line(text, now)
+        if line is not None:
+            self._context.report("warning", line, device_id)
 
     def _report(self, level: str, text: str) -> None:
         self._context.report(level, text, None)

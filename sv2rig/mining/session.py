@@ -16,6 +16,7 @@ from sv2rig.mining.backoff import Backoff
 from sv2rig.mining.context import MiningContext
 from sv2rig.mining.judgement import Judgement, Verdict
 from sv2rig.mining.pool_channels import NoChannelLeftError, OpenChannel, PoolChannels
+from sv2rig.quota import LineQuota
 from sv2rig.sv2.channel_faults import ConnectionFault
 from sv2rig.sv2.client_channels import ClientChannels
 from sv2rig.sv2.client_connection import ClientConnection
@@ -94,6 +95,7 @@ class Session:
         self._pool: PoolChannels | None = None
         self._no_job_since: float | None = None
         self._last_worked = self._loop.time()
+        self._hardware_lines: dict[str, LineQuota] = {}
         self._stopping = asyncio.Event()
 
     @property
@@ -247,7 +249,8 @@ class Session:
             case UnknownMessage(extension_type, msg_type):
                 assert self._pool is not None  # nothing unknown is let through before the set-up
                 self._pool.complain(
-                    f"ignored an unknown message, 0x{msg_type:02x} of extension {extension_type}"
+                    f"ignored an unknown message, 0x{msg_type:02x} of extension {extension_type}",
+                    now,
                 )
             case ConnectionClosed():
                 self._lost()
@@ -303,8 +306,10 @@ class Session:
                 self._count_stale(device_id, judgement)
             case Verdict.HARDWARE_ERROR | Verdict.OUT_OF_RANGE | Verdict.UNKNOWN_WORK:
                 tally.hardware_errors += 1
-                text = f"hardware error: {judgement.reason}"
-                self._context.report("warning", text, device_id)
+                lines = self._hardware_lines.setdefault(device_id, LineQuota())
+                line = lines.line(f"hardware error: {judgement.reason}", self._loop.time())
+                if line is not None:
+                    self._context.report("warning", line, device_id)
             case _:
                 pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from sv2rig.quota import LineQuota
 from sv2rig.sv2 import server_events
 from sv2rig.sv2.channel_faults import ConnectionFault
 from sv2rig.sv2.events import (
@@ -51,6 +52,7 @@ class PoolClient:
         self._policy = policy
         self._on_event = on_event
         self._report = report
+        self._lines = LineQuota()
         self._utc = utc
         self._loop = asyncio.get_running_loop()
         self._template: MiningTemplate | None = None
@@ -83,8 +85,22 @@ class PoolClient:
             self._flush()
 
     def close(self, reason: str) -> None:
-        """End the connection from this side."""
+        """Acknowledge what was accepted, and end the connection from this side."""
+        if self.channels is not None:
+            for channel_id in self.channels.channel_ids():
+                self.channels.close(channel_id, reason)
+            self._flush()
         self._link.close(reason)
+
+    def drop(self, reason: str) -> None:
+        """End the connection without another word."""
+        self._link.close(reason)
+
+    def say(self, level: str, text: str) -> None:
+        """A line about this miner; no miner can fill a log."""
+        line = self._lines.line(f"{self.name}: {text}", self._loop.time())
+        if line is not None:
+            self._report(level, line)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -92,14 +108,15 @@ class PoolClient:
                 self._receive(message, tlvs)
             case SetupCompleted(request):
                 device = " ".join(filter(None, (request.vendor, request.firmware)))
-                self._report("info", f"{self.name}: {device or 'a nameless miner'} is set up")
+                # What a peer calls itself is never raw on a terminal.
+                self.say("info", f"{repr(device) if device else 'a nameless miner'} is set up")
                 self._begin(event)
             case ExtensionsNegotiated(extensions):
                 if self.channels is not None:
                     self.channels.extensions = extensions
             case UnknownMessage(extension_type, msg_type):
                 what = f"0x{msg_type:02x} of extension {extension_type}"
-                self._report("warning", f"{self.name}: ignored an unknown message, {what}")
+                self.say("warning", f"ignored an unknown message, {what}")
             case HandshakeCompleted() | ConnectionClosed():
                 pass
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 from sv2rig.bitcoin.header import to_display
 from sv2rig.pool.client import PoolClient, Report
@@ -24,6 +25,8 @@ from sv2rig.sv2.share_policy import SharePolicy
 from sv2rig.sv2.template_job import MiningTemplate
 from sv2rig.transport.interface import ByteStream
 from sv2rig.units import si
+
+T = TypeVar("T")
 
 JOB_INTERVAL_S = 30.0
 TICK_S = 0.1
@@ -84,8 +87,7 @@ class PoolServer:
             if self._loop.time() >= self._template_due:
                 await self._new_template()
             now = self._loop.time()
-            for client in self.clients:
-                client.tick(now)
+            self._each_client(PoolClient.tick, now)
             await asyncio.sleep(TICK_S)
 
     async def serve(self, stream: ByteStream) -> None:
@@ -109,6 +111,8 @@ class PoolServer:
         try:
             closed = await client.run()
             self._report("info", f"{client.name}: gone: {closed.reason}")
+        except Exception as error:  # a mistake of ours: told, and paid by this connection alone
+            self._report("error", f"{client.name}: dropped over {error!r}")
         finally:
             self.clients.discard(client)
 
@@ -119,8 +123,16 @@ class PoolServer:
         while len(self._templates) > KEPT_TEMPLATES:
             del self._templates[next(iter(self._templates))]
         self._current = mining_template(template, self._payout_script)
+        self._each_client(PoolClient.set_template, self._current)
+
+    def _each_client(self, tell: Callable[[PoolClient, T], None], what: T) -> None:
+        """Tell every miner; what fails for one is paid by its connection alone."""
         for client in self.clients:
-            client.set_template(self._current)
+            try:
+                tell(client, what)
+            except Exception as error:
+                self._report("error", f"{client.name}: dropped over {error!r}")
+                client.drop(f"internal error: {error!r}")
 
     def _on_event(self, client: PoolClient, event: server_events.ServerEvent) -> None:
         match event:
@@ -134,15 +146,15 @@ class PoolServer:
                 self.counts.work += event.difficulty
             case server_events.ShareRejected():
                 self.counts.shares_rejected += 1
-                who = event.user_identity or client.name
-                self._report("warning", f"{who}: share rejected: {event.code}")
+                who = f" of {event.user_identity!r}" if event.user_identity else ""
+                client.say("warning", f"share{who} rejected: {event.code}")
             case server_events.ChannelOpened():
                 kind = "an extended" if event.is_extended else "a standard"
                 rate = si(event.nominal_hash_rate, "H/s")
-                user = event.user_identity or "a nameless user"
-                self._report("info", f"{client.name}: {user} opened {kind} channel, {rate}")
+                user = repr(event.user_identity) if event.user_identity else "a nameless user"
+                client.say("info", f"{user} opened {kind} channel, {rate}")
             case server_events.OpenRefused():
-                self._report("warning", f"{client.name}: channel refused: {event.code}")
+                client.say("warning", f"channel refused: {event.code}")
             case _:
                 pass  # closed and retargeted channels are the miner's business
 
@@ -159,7 +171,7 @@ class PoolServer:
             self._report("error", f"block {shown} at height {template.height} refused: {error}")
             return
         self.counts.blocks_found += 1
-        self._report("good", f"BLOCK {template.height} {shown} found by {event.user_identity}")
+        self._report("good", f"BLOCK {template.height} {shown} found by {event.user_identity!r}")
         await self._new_template()
 
     async def stop(self) -> None:
