@@ -83,7 +83,10 @@ class PoolClient:
             self._flush()
 
     def close(self, reason: str) -> None:
-        """End the connection from this side."""
+        """End the connection from this side; shares are acknowledged first."""
+        if self.channels is not None:
+            self.channels.acknowledge()
+            self._flush()
         self._link.close(reason)
 
     def _handle(self, event: Event) -> None:
