@@ -1,8 +1,9 @@
 """Hash rates side by side: our back ends, and another program on the same cores in turn.
 
 The other program is any that takes `--seconds S --threads N` and prints a JSON object with
-`hashrate_hs`, like a harness around cpuminer-opt's scan loop built outside this repository. Each
-round runs it, then each of our cases, on the same cores; ratios are medians of the rounds' own.
+`hashrate_hs` (and `cpu_seconds`, if it counts them), like a harness around cpuminer-opt's scan loop
+built outside this repository. Each round runs it, then each of our cases, on the same cores; ratios
+are medians of the rounds' own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,16 +53,31 @@ class Rounds:
     """The figures of every round, by case, on so many cores; the peer's own first."""
 
     cores: int
-    peer_hs: list[float] = field(default_factory=list)
+    peer: list[dict[str, float]] = field(default_factory=list)
     ours: dict[Case, list[dict[str, float]]] = field(default_factory=dict)
     variants: dict[str, str] = field(default_factory=dict)
 
     def hashrate_hs(self, case: Case) -> list[float]:
         return [figures["hashrate_hs"] for figures in self.ours[case]]
 
+    @property
+    def peer_hs(self) -> list[float]:
+        return [figures["hashrate_hs"] for figures in self.peer]
+
     def ratio(self, case: Case) -> float | None:
         """To the peer, the median over the rounds."""
-        return _ratio(self.hashrate_hs(case), self.peer_hs) if self.peer_hs else None
+        return _ratio(self.hashrate_hs(case), self.peer_hs) if self.peer else None
+
+    def cpu_ratio(self, case: Case) -> float | None:
+        """The same for each second of CPU time: other programs on the machine do not count."""
+        if not self.peer or "cores_busy" not in self.peer[0]:
+            return None
+        return _ratio(
+            *(
+                [f["hashrate_hs"] / f["cores_busy"] for f in figures]
+                for figures in (self.ours[case], self.peer)
+            )
+        )
 
     def short_launch_share(self, case: Case) -> float:
         """Of the speed with long launches, the median over the rounds."""
@@ -115,11 +132,17 @@ def ask(process: subprocess.Popen[str], question: str = "") -> dict[str, Any]:
     return figures
 
 
-def run_peer(peer: Path, cores: set[int], seconds: float) -> float:
+def run_peer(peer: Path, cores: set[int], seconds: float) -> dict[str, float]:
     command = [str(peer), "--seconds", str(seconds), "--threads", str(len(cores))]
     with on_cores(cores):
+        began = time.monotonic()
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(json.loads(output)["hashrate_hs"])
+        wall_s = time.monotonic() - began
+    said = json.loads(output)
+    figures = {"hashrate_hs": float(said["hashrate_hs"])}
+    if "cpu_seconds" in said:
+        figures["cores_busy"] = said["cpu_seconds"] / said.get("seconds", wall_s)
+    return figures
 
 
 def measure(cores: set[int], rounds: int, seconds: float, peer: Path | None) -> Rounds:
@@ -130,7 +153,7 @@ def measure(cores: set[int], rounds: int, seconds: float, peer: Path | None) -> 
             result.variants[backend] = ask(process)["variant"]
         for _ in range(rounds):
             if peer:
-                result.peer_hs.append(run_peer(peer, cores, seconds))
+                result.peer.append(run_peer(peer, cores, seconds))
             for case in CASES:
                 question = f"{case.midstates} {case.latency_s} {seconds}"
                 result.ours[case].append(ask(processes[case.backend], question))
@@ -142,7 +165,7 @@ def rows(result: Rounds) -> list[dict[str, Any]]:
     found = []
     for case in CASES:
         if case.latency_s == LONG_S:
-            ratio, goal = result.ratio(case), GOALS.get((case.backend, case.midstates))
+            ratio, cpu_ratio = result.ratio(case), result.cpu_ratio(case)
             figures = result.ours[case]
             found.append(
                 {
@@ -152,7 +175,8 @@ def rows(result: Rounds) -> list[dict[str, Any]]:
                     "cores": result.cores,
                     "hashrate_hs": round(statistics.median(result.hashrate_hs(case))),
                     "ratio": ratio and round(ratio, 3),
-                    "goal": goal,
+                    "cpu_ratio": cpu_ratio and round(cpu_ratio, 3),
+                    "goal": GOALS.get((case.backend, case.midstates)),
                     "short_launch_share": round(result.short_launch_share(case), 3),
                     "launching_share": round(
                         statistics.median(entry["launching_share"] for entry in figures), 4
@@ -192,17 +216,22 @@ def main(argv: list[str]) -> int:
 def print_report(results: Sequence[Rounds], rounds: int) -> None:
     print(machine.headline())
     print(f"medians of {rounds} rounds; ratios are each round's own, to the peer beside it\n")
-    lines = [("", "cores", "MH/s", "to peer", "goal", "5 ms launches", "launching thread")]
+    lines: list[Sequence[str]] = [
+        ("", "cores", "MH/s", "to peer", "by CPU time", "goal", "5 ms launches", "launching thread")
+    ]
     for result in results:
         if result.peer_hs:
             rate = f"{statistics.median(result.peer_hs) / 1e6:.1f}"
-            lines.append(("peer", str(result.cores), rate, "1.000", "", "", ""))
+            lines.append(("peer", str(result.cores), rate, "1.000", "1.000", "", "", ""))
         lines += [
             (
                 f"{row['backend']}, {row['midstates']} midstates",
                 str(row["cores"]),
                 f"{row['hashrate_hs'] / 1e6:.1f}",
-                "–" if row["ratio"] is None else f"{row['ratio']:.3f}",
+                *(
+                    "–" if row[name] is None else f"{row[name]:.3f}"
+                    for name in ("ratio", "cpu_ratio")
+                ),
                 "" if row["goal"] is None else f"{row['goal']:.2f}",
                 f"{row['short_launch_share']:.1%}",
                 f"{row['launching_share']:.2%}",

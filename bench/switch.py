@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 import machine
 from figures import Tail, table
@@ -92,7 +92,7 @@ class StampedReader(asyncio.StreamReader):
 
     waiting_since: float | None = None
 
-    def feed_data(self, data: bytes) -> None:
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
         if self.waiting_since is None:
             self.waiting_since = time.monotonic()
         super().feed_data(data)
@@ -323,7 +323,7 @@ def print_result(result: Result) -> None:
         f"{result.switches} switches ({result.lost} lost); "
         f"other processes had {result.others_cores} cores"
     )
-    rows = [("ms", "min", "median", "p99", "max")]
+    rows: list[tuple[str, ...]] = [("ms", "min", "median", "p99", "max")]
     for name, words in PARTS.items():
         tail = result.parts[name]
         rows.append((words, *(f"{v:.2f}" for v in (tail.min, tail.median, tail.p99, tail.max))))

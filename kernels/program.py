@@ -28,8 +28,10 @@ class Program:
     `result` is the hash's most significant word: the digest's last word with its bytes swapped.
     `shared` and `own` are the vector operations for all midstates and for each, in order;
     `shared_words` and `own_words` the host's words that these read; `host` what computes them.
+    `constants` are the round constants it was made with.
     """
 
+    constants: tuple[int, ...]
     result: Node
     shared: tuple[Node, ...]
     own: tuple[Node, ...]
@@ -50,7 +52,7 @@ def search_program(constants: tuple[int, ...] = K) -> Program:
     digest = _compress(graph, constants, IV, [*first_hash, 0x80000000, *[0] * 6, 256])
     result = graph.bswap(digest[7])
     assert isinstance(result, Node)
-    return _split(result)
+    return _split(constants, result)
 
 
 def _compress(
@@ -93,7 +95,7 @@ def _small_sigma(graph: Graph, x: Value, turns: tuple[int, int, int]) -> Operand
     return graph.xor3(graph.rotr(x, first), graph.rotr(x, second), graph.shr(x, shift))
 
 
-def _split(result: Node) -> Program:
+def _split(constants: tuple[int, ...], result: Node) -> Program:
     """Sorts what the result needs; the last rounds' unread half is not among it."""
     nodes = reachable([result])
     vectors = [n for n in nodes if n.stage is Stage.VECTOR and n.op != NONCE]
@@ -101,6 +103,7 @@ def _split(result: Node) -> Program:
     host = [n for n in nodes if n.stage is Stage.UNIFORM]
     words = [n for n in host if n.serial in read]
     return Program(
+        constants=constants,
         result=result,
         shared=tuple(n for n in vectors if not n.per_midstate),
         own=tuple(n for n in vectors if n.per_midstate),

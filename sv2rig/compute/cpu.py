@@ -11,10 +11,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from sv2rig.compute.engine import EngineInfo, Loaded, hits, in_halves
-from sv2rig.compute.native import NativeScan, NativeVariant, build_scan, usable_variants
+from sv2rig.compute.native import (
+    NativeScan,
+    NativeVariant,
+    build_scan,
+    native_preparation,
+    usable_variants,
+)
 from sv2rig.devices.work import NONCES, Solution, Work
 from sv2rig.kernels.llvm import RECORD_WORDS
-from sv2rig.kernels.prepare import preparation
 from sv2rig.kernels.program import Program, search_program
 
 _RECORDS = 256
@@ -35,7 +40,7 @@ class CpuEngine:
     ) -> None:
         chosen = variant or usable_variants()[0]
         program = program or search_program()
-        self._prepare = preparation(program)
+        self._prepare = native_preparation(program, chosen)
         self._one = build_scan(program, chosen, several=False)
         self._several = build_scan(program, chosen, several=True)
         self._threads = threads or available_cores()
@@ -43,7 +48,7 @@ class CpuEngine:
         self.info = EngineInfo(
             cpu_name(),
             f"{chosen.name} x{self._threads}",
-            granularity=chosen.unit.lanes * self._threads,
+            granularity=self._one.lanes * self._threads,
         )
 
     def load(self, work: Work) -> Loaded:

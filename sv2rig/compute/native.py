@@ -12,7 +12,9 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from sv2rig.compute.engine import EngineError
-from sv2rig.kernels.llvm import VectorUnit, scan_source
+from sv2rig.kernels.llvm import Body, VectorBody, VectorUnit, scan_source
+from sv2rig.kernels.llvm_sha import ShaBody, sha_words
+from sv2rig.kernels.prepare import Prepare, preparation
 from sv2rig.kernels.program import Program
 
 _SCAN = ctypes.CFUNCTYPE(
@@ -38,24 +40,25 @@ def _set_up() -> None:
 
 @dataclass(frozen=True, slots=True)
 class NativeVariant:
-    """One way to use the CPU. `cpu` "" is this one; `features` switches on or off, as LLVM has it.
+    """One way to use the CPU: with vectors, or (`unit` None) with its SHA extensions.
 
-    `needs` are features without which the code cannot run.
+    `needs` are features without which the code cannot run; `features` switches others on or off,
+    as LLVM has it.
     """
 
     name: str
-    unit: VectorUnit
+    unit: VectorUnit | None
     needs: tuple[str, ...] = ()
-    cpu: str = ""
     features: str = ""
 
 
 # LLVM prefers 256-bit vectors on most CPUs with AVX-512: a quarter slower here.
 _NO_AVX512 = ",-avx512f,-evex512"
 VARIANTS = (
-    NativeVariant("avx512", VectorUnit(16, True), ("avx512f",), features=",-prefer-256-bit"),
-    NativeVariant("avx2", VectorUnit(8, False), ("avx2",), features=_NO_AVX512),
-    NativeVariant("vector4", VectorUnit(4, False), features=_NO_AVX512),
+    NativeVariant("avx512", VectorUnit(16, True), ("avx512f",), ",-prefer-256-bit"),
+    NativeVariant("sha", None, ("sha", "sse4.1"), _NO_AVX512),
+    NativeVariant("avx2", VectorUnit(8, False), ("avx2",), _NO_AVX512),
+    NativeVariant("vector4", VectorUnit(4, False), (), _NO_AVX512),
 )
 
 
@@ -79,15 +82,25 @@ def usable_variants() -> list[NativeVariant]:
     return [variant for variant in VARIANTS if host_features().issuperset(variant.needs)]
 
 
+def native_preparation(program: Program, variant: NativeVariant) -> Prepare:
+    """What makes the words that the variant's code reads."""
+    return sha_words if variant.unit is None else preparation(program)
+
+
 def build_scan(program: Program, variant: NativeVariant, several: bool) -> NativeScan:
     """Compiles for one midstate or several: a tenth of a second. EngineError if LLVM refuses."""
-    source = scan_source(program, variant.unit, several)
+    body: Body = (
+        ShaBody(program.constants)
+        if variant.unit is None
+        else VectorBody(program, variant.unit, several)
+    )
+    source = scan_source(body, several)
     try:
         with _building:
             _set_up()
             module = llvm.parse_assembly(source)
             machine = llvm.Target.from_default_triple().create_target_machine(
-                cpu=variant.cpu or llvm.get_host_cpu_name(),
+                cpu=llvm.get_host_cpu_name(),
                 features=llvm.get_host_cpu_features().flatten() + variant.features,
                 opt=3,
                 codemodel="default",  # the JIT's own default loads addresses of 64 bits
@@ -96,4 +109,4 @@ def build_scan(program: Program, variant: NativeVariant, several: bool) -> Nativ
             engine.finalize_object()
     except (RuntimeError, OSError) as error:
         raise EngineError(f"LLVM cannot make {variant.name} code for this CPU: {error}") from error
-    return NativeScan(engine, variant.unit.lanes)
+    return NativeScan(engine, body.unit.lanes)

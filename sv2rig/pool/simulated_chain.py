@@ -51,7 +51,10 @@ class SimulatedChain:
         self._target = bits_to_target(target_to_bits(first_target))
         self._found_at: deque[float] = deque([now], maxlen=_RETARGET_SPAN + 1)
         self._eased_at = now
-        self._times: deque[int] = deque([int(utc) - 1], maxlen=_MEDIAN_SPAN)
+        # As if blocks had come before: a miner whose clock is fast must not, by its first block,
+        # put the median time past its own next ntime (SRI's mining device is 60 s ahead).
+        past = (int(utc - 1 - back * interval_s) for back in reversed(range(_MEDIAN_SPAN)))
+        self._times: deque[int] = deque(past, maxlen=_MEDIAN_SPAN)
         self._mempool: list[tuple[Transaction, int]] = []
         self._offered_bits: set[int] = set()
         self._template_id = 0

@@ -17,7 +17,7 @@ from sv2rig.rig.known_blocks import KnownBlock, known_blocks
 FIXED_SEED = 1
 VERSION_BITS = (0, 0x2000, 0x10002000, 0x14002000)  # of random headers: 1, 2, 4 and 8 versions
 _VERSION_SIZE = 32  # bits of a header's version
-_EASY = (1 << 247) - 1  # one hash in 512 is a hit
+_HITS = 128  # expected of a random header: some for each of eight versions, none lost in a buffer
 _EVERY_OTHER = 1 << 255  # more hits than any result buffer holds
 
 
@@ -130,11 +130,12 @@ def mined(block: KnownBlock, reach: Reach, version_bits: int = 0) -> Question:
 @cache
 def random_headers(seed: int, reach: Reach) -> tuple[Question, ...]:
     """A random header for each number of versions, as many hashes for each."""
+    easy = (_HITS << 256) // reach.of_random - 1
     return tuple(
         random_question(
             f"{1 << bits.bit_count()} versions, seed {seed}",
             seed + index,
-            _EASY,
+            easy,
             reach.of_random >> bits.bit_count(),
             bits,
         )

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from rich.text import Text
+from textual.events import Resize
 from textual.widgets import RichLog
 
 from sv2rig.rig.snapshot import Event
@@ -24,6 +25,7 @@ class EventLog(RichLog):
         self.follow = True
         self._kept: deque[Text] = deque(maxlen=_KEPT)
         self._last_number = 0
+        self._laid_out = (0, 0)  # when last at the end: how far one can scroll, and the height
 
     @property
     def last_number(self) -> int:
@@ -42,11 +44,22 @@ class EventLog(RichLog):
         """Show the end, if following: banners and new lines push it out of sight."""
         if self.follow and not self.is_vertical_scroll_end:
             self.scroll_end(animate=False)
+        self._laid_out = (self.max_scroll_y, self.size.height)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        if new_value != old_value:
-            self.follow = new_value >= self.max_scroll_y
+        if new_value == old_value:
+            return
+        if new_value >= self.max_scroll_y:
+            self.follow = True
+        elif self._laid_out == (self.max_scroll_y, self.size.height):
+            self.follow = False  # nothing else moved: it was the user
+        elif self.follow:
+            self.call_after_refresh(self.keep_up)
+
+    def on_resize(self, event: Resize) -> None:
+        super().on_resize(event)
+        self.call_after_refresh(self.keep_up)
 
     def add(self, events: Iterable[Event]) -> None:
         lines = []

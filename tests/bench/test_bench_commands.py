@@ -19,7 +19,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,  # beside other tests on few cores
         check=False,
     )
 
@@ -40,7 +40,7 @@ def test_list_names_every_bench() -> None:
     done = bench("--list")
     assert done.returncode == 0
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
-    assert {"protocol", "wire_bytes"} <= listed
+    assert {"idle", "protocol", "switch", "wire_bytes"} <= listed
 
 
 def test_unknown_bench_is_refused_with_the_list() -> None:
@@ -83,3 +83,26 @@ def test_protocol_bench_measures_every_case() -> None:
     for result in report["results"]:
         spread = result["per_second"]
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
+
+
+@pytest.mark.parametrize("how", [(), ("--screen",)], ids=["headless", "screen"])
+def test_idle_bench_tells_the_devices_threads_from_the_rest(how: tuple[str, ...]) -> None:
+    report = bench_json("idle", "--seconds", "2", "--settle", "0", *how)
+    threads = report["threads"]
+    assert {"MainThread", "simulated:0", "hashlib_0"} <= threads.keys()
+    assert report["hashing"] == threads["hashlib_0"] > 0.01  # 50 kH/s with hashlib
+    rest = report["process"] - threads["hashlib_0"] - threads["simulated:0"]
+    assert report["idle"] == pytest.approx(rest)
+
+
+def test_switch_bench_follows_previous_hashes_to_the_device() -> None:
+    report = bench_json(
+        "switch", "--device", "cpu", "--latency-ms", "5", "--switches", "5", "--every", "0.05"
+    )
+    [result] = report["results"]
+    assert result["device"] == "cpu:0"
+    assert result["switches"] + result["lost"] >= 5
+    parts = result["parts"]
+    for tail in parts.values():
+        assert 0 <= tail["min"] <= tail["median"] <= tail["p99"] <= tail["max"]
+    assert parts["ours_ms"]["median"] < parts["total_ms"]["median"] < 10_000

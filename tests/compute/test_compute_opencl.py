@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_several_vectors_an_item_and_select_logic_answer_right(
 ) -> None:
     engine = OpenClEngine(OpenClContext(opencl_devices[0]), Styles(QUICK, QUICK))
     assert list(wrong_answers(engine)) == []
+    engine.close()
+
+
+def test_a_launch_is_queued_while_another_runs(opencl_devices: tuple[OpenClDevice, ...]) -> None:
+    """An event that is dropped too early makes the second wait, with Python's lock held."""
+    engine = OpenClEngine(OpenClContext(opencl_devices[0]), Styles(QUICK, QUICK))
+    loaded = engine.load(replace(questions()[0].work, ticket=0))
+    speed = measure(engine, loaded, 0.02)
+    half_a_second = int(speed / len(loaded.versions) / 2)
+    began = time.monotonic()
+    launches = [engine.launch(loaded, 0, 0, half_a_second) for _ in range(2)]
+    queued = time.monotonic()
+    for launch in launches:
+        launch.collect()
+    assert queued - began < (time.monotonic() - queued) / 4
     engine.close()
 
 

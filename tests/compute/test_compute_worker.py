@@ -12,7 +12,7 @@ import pytest
 
 from sv2rig.compute.engine import Engine, EngineError, EngineInfo, Loaded, search
 from sv2rig.compute.hashlib_engine import HashlibEngine, HashlibLaunch
-from sv2rig.compute.worker import PushDevice
+from sv2rig.compute.worker import PushDevice, Switch
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.work import Solution, Work
 
@@ -210,6 +210,42 @@ async def test_only_the_latest_of_several_works_is_searched(sink: Sink) -> None:
         gate.set()
     assert engine.loaded == [1, 4]
     await in_thread(device.stop)
+
+
+async def test_a_switch_tells_waiting_for_launches_from_our_own_time(sink: Sink) -> None:
+    now = 100.0
+    engine = GatedEngine()
+    device = PushDevice("gpu:0", "opencl", "test", lambda: engine, clock=lambda: now)
+    device.start(sink)
+    device.assign(ENDLESS)
+    await in_thread(lambda: [engine.launched.acquire() for _ in range(2)])
+    device.assign(replace(ENDLESS, work_id=2))
+    for gate in range(3):  # two launches of the old work, then the first of the new
+        now += 5.0
+        engine.gates[gate].set()
+        await in_thread(engine.launched.acquire)
+    stop = asyncio.get_running_loop().run_in_executor(None, device.stop)
+    while not stop.done():
+        for gate_left in list(engine.gates):
+            gate_left.set()
+        await asyncio.sleep(0.001)
+    [switch] = [switch for switch in device.switches if switch.work_id == 2]
+    assert (switch.free_s, switch.seen_s, switch.queued_s, switch.hashed_s) == (5, 5, 5, 10)
+
+
+async def test_a_switch_of_an_idle_device_waits_for_nothing(sink: Sink) -> None:
+    now = 100.0
+    device = PushDevice("cpu:0", "cpu", "test", HashlibEngine, clock=lambda: now)
+    device.start(sink)
+    device.assign(WORK)
+    while device.hashes_done() < WORK.hashes:
+        await sink.news()
+    now += 50.0
+    device.assign(replace(WORK, work_id=2))
+    while sink.exhausted_works != [1, 2] or device.hashes_done() < 2 * WORK.hashes:
+        await sink.news()
+    device.stop()
+    assert device.switches[-1] == Switch(2, 0, 0, 0, 0)
 
 
 async def test_none_makes_it_idle_and_work_wakes_it(sink: Sink) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sv2rig.kernels import sha256
 from sv2rig.kernels.expressions import Graph, Node, Offset, Stage
-from sv2rig.kernels.llvm import VectorUnit, scan_source
+from sv2rig.kernels.llvm import VectorBody, VectorUnit, scan_source
 from sv2rig.kernels.opencl import Logic, Style, kernel_source
 from sv2rig.kernels.prepare import preparation, tail_words
 from sv2rig.kernels.program import NONCE, Program, search_program
@@ -118,7 +118,7 @@ def test_sources_differ_by_style_and_are_the_same_each_time(several: bool) -> No
     styles = [Style(), Style(lanes=4), Style(vectors=2), Style(logic=Logic.SELECT)]
     sources = [kernel_source(program, style, several) for style in styles]
     sources += [
-        scan_source(program, VectorUnit(lanes, ternary), several)
+        scan_source(VectorBody(program, VectorUnit(lanes, ternary), several), several)
         for lanes, ternary in ((16, True), (16, False), (8, False))
     ]
     assert len(set(sources)) == len(sources)

@@ -50,6 +50,14 @@ def test_solved_blocks_make_the_chain_grow_and_pay_subsidy_and_fees() -> None:
         chain.receive_transactions(5)
 
 
+def test_the_first_blocks_of_a_fast_clock_leave_the_miners_time_allowed() -> None:
+    chain = new_chain()
+    for height in range(1, 6):  # within one second, by a miner whose clock is a minute fast
+        template = chain.template(now=0.1 * height)
+        assert template.min_ntime <= UTC
+        chain.submit(solve(template, UTC + 60), now=0.1 * height, utc=UTC)
+
+
 def test_mined_transactions_leave_the_mempool() -> None:
     chain = new_chain()
     template = chain.template(0.0)
@@ -76,7 +84,7 @@ def change_header(block: bytes, **changes: int | bytes) -> bytes:
         (lambda b: b[:-1], "cannot be decoded"),
         (lambda b: change_header(b, prev_hash=bytes(32)), "prev-blk-not-found"),
         (lambda b: change_header(b, nbits=0x207FFFFF), "bad-diffbits"),
-        (lambda b: change_header(b, ntime=UTC - 1), "time-too-old"),
+        (lambda b: change_header(b, ntime=UTC - 51), "time-too-old"),
         (lambda b: change_header(b, ntime=UTC + 7201), "time-too-new"),
         (lambda b: change_header(b, merkle_root=bytes(32)), "bad-txnmrklroot"),
     ],
