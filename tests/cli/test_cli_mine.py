@@ -273,7 +273,7 @@ def test_the_pool_stops_in_time_with_miners_connected() -> None:
         assert pools.returncode == 0
         assert took < 2
         assert json.loads(out.splitlines()[-1])["connections"] == 1
-        until_line(miner, "the pool stops")
+        until_line(miner, "closed the connection", "devices idle")
 
 
 def test_a_host_name_that_cannot_be_is_told_and_retried() -> None:

@@ -42,11 +42,13 @@ async def pool_on_tcp(clock: Clock) -> AsyncIterator[tuple[PoolServer, PoolUrl]]
     running = loop.create_task(pool.run())
     listener = await listen("127.0.0.1", 0, pool.serve)
     port = int(listener.address.rsplit(":", 1)[1])
-    yield pool, PoolUrl("stratum2+tcp", "127.0.0.1", port, URL.authority_key)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await pool.stop()
-    await listener.close()
+    try:
+        yield pool, PoolUrl("stratum2+tcp", "127.0.0.1", port, URL.authority_key)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await pool.stop()
+        await listener.close()
 
 
 def board(device_id: str, behaviour: Behaviour) -> PushDevice:
