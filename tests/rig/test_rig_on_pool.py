@@ -42,22 +42,6 @@ def test_a_rig_mines_and_both_ends_count_the_same(standard: bool) -> None:
     run_virtual(main())
 
 
-def test_a_pool_that_stops_in_order_acknowledges_first() -> None:
-    async def main() -> None:
-        net, clock = MemoryNet(), Clock()
-        pool = PoolProcess(net, clock)
-        run = Run([LoopDevice()], net.connect, clock)
-        await run.sees(lambda: run.rig.snapshot().shares.pending > 2)
-        await pool.stop()
-        await run.until("waiting")
-        await run.stop()
-        shares = run.rig.snapshot().shares
-        assert shares.accepted == pool.server.counts.shares_accepted > 2
-        assert shares.pending == shares.unacknowledged == 0
-
-    run_virtual(main())
-
-
 @pytest.mark.parametrize("step_s", [3600, -3600])
 @pytest.mark.parametrize("who", ["rig", "pool", "both"])
 def test_the_wall_clock_stepped_by_an_hour_loses_nothing(step_s: float, who: str) -> None:

@@ -67,7 +67,8 @@ async def test_a_rig_with_real_threads_mines_on_real_sockets() -> None:
         assert await run.stop() < 2
         end = run.rig.snapshot()
         assert end.shares.accepted == pool.counts.shares_accepted
-        assert pool.counts.shares_rejected == end.shares.rejected == end.hardware_errors == 0
+        assert pool.counts.shares_rejected <= end.shares.stale  # shares that crossed a block
+        assert end.shares.rejected == end.hardware_errors == 0
         assert end.shares.pending == end.shares.unacknowledged == 0
 
 
@@ -87,7 +88,9 @@ async def test_what_a_faulty_board_reports_is_never_sent(fault: Fault) -> None:
         assert await run.stop() < 2
         end = run.rig.snapshot()
         assert end.devices[1].hardware_errors == 0
-        assert end.shares.rejected == pool.counts.shares_rejected == 0
+        # A share that crosses the other board's block is stale, and the pool says so; no more.
+        assert end.shares.rejected == 0
+        assert pool.counts.shares_rejected <= end.shares.stale
         assert end.shares.accepted == pool.counts.shares_accepted
 
 
