@@ -26,7 +26,7 @@ from sv2rig.transport.interface import ByteStream
 from sv2rig.transport.tcp import listen
 
 NO_BLOCKS = 1 << 180
-NEVER_S = 1e9
+BLOCK_INTERVAL_S = 1e5  # the chain's own blocks: none in a run
 
 
 class RestlessNode(SimulatedNode):
@@ -34,7 +34,9 @@ class RestlessNode(SimulatedNode):
 
     def __init__(self, rng: random.Random, jitter_s: float) -> None:
         now = asyncio.get_running_loop().time()
-        super().__init__(SimulatedChain(rng, NEVER_S, now, time.time(), NO_BLOCKS), time.time)
+        super().__init__(
+            SimulatedChain(rng, BLOCK_INTERVAL_S, now, time.time(), NO_BLOCKS), time.time
+        )
         self.unsent: bytes | None = None
         self._tips = random.Random(rng.random())
         self._jitter = jitter_s
@@ -64,8 +66,9 @@ class StampedStream:
         await self._stream.write(data)
 
 
-def no_report(_level: str, _text: str) -> None:
-    pass
+def report(level: str, text: str) -> None:
+    if level != "info":
+        print(f"pool: {level}: {text}", file=sys.stderr)
 
 
 async def serve(every_s: float) -> dict[str, float]:
@@ -73,7 +76,7 @@ async def serve(every_s: float) -> dict[str, float]:
     node = RestlessNode(random.Random(1), every_s / 2)
     keys = PoolKeys(generate_secret())
     script = address_to_script(NOBODYS_ADDRESS, Network.REGTEST)
-    pool = PoolServer(node, keys, script, no_report, time.time, job_interval_s=every_s)
+    pool = PoolServer(node, keys, script, report, time.time, job_interval_s=every_s)
 
     async def accept(stream: ByteStream) -> None:
         await pool.serve(StampedStream(stream, node, sent))

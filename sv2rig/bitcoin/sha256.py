@@ -21,15 +21,15 @@ IV: tuple[int, ...] = tuple(isqrt(p << 64) & _MASK for p in _PRIMES[:8])
 K: tuple[int, ...] = tuple(_cube_root(p << 96) & _MASK for p in _PRIMES)
 
 
-def _rotr(x: int, n: int) -> int:
-    return (x >> n | x << (32 - n)) & _MASK
-
-
 def _schedule(block64: bytes) -> list[int]:
+    # Rotations stand written out, here and below: they are most of the work, and a device waits
+    # for eight midstates whenever it gets new work. A word beside itself rotates by one shift.
     w = list(struct.unpack(">16I", block64))
     for i in range(16, 64):
-        s0 = _rotr(w[i - 15], 7) ^ _rotr(w[i - 15], 18) ^ w[i - 15] >> 3
-        s1 = _rotr(w[i - 2], 17) ^ _rotr(w[i - 2], 19) ^ w[i - 2] >> 10
+        x, y = w[i - 15], w[i - 2]
+        xx, yy = x << 32 | x, y << 32 | y
+        s0 = xx >> 7 ^ xx >> 18 ^ x >> 3
+        s1 = yy >> 17 ^ yy >> 19 ^ y >> 10
         w.append((w[i - 16] + s0 + w[i - 7] + s1) & _MASK)
     return w
 
@@ -42,10 +42,9 @@ def compress(state: Sequence[int], block64: bytes) -> tuple[int, ...]:
         )
     a, b, c, d, e, f, g, h = state
     for k, w in zip(K, _schedule(block64), strict=True):
-        s1 = _rotr(e, 6) ^ _rotr(e, 11) ^ _rotr(e, 25)
-        t1 = h + s1 + (e & f ^ ~e & g) + k + w
-        s0 = _rotr(a, 2) ^ _rotr(a, 13) ^ _rotr(a, 22)
-        t2 = s0 + (a & b ^ a & c ^ b & c)
+        aa, ee = a << 32 | a, e << 32 | e
+        t1 = h + (ee >> 6 ^ ee >> 11 ^ ee >> 25) + (g ^ e & (f ^ g)) + k + w
+        t2 = (aa >> 2 ^ aa >> 13 ^ aa >> 22) + (b ^ (a ^ b) & (b ^ c))
         a, b, c, d, e, f, g, h = (t1 + t2) & _MASK, a, b, c, (d + t1) & _MASK, e, f, g
     return tuple((x + y) & _MASK for x, y in zip(state, (a, b, c, d, e, f, g, h), strict=True))
 
