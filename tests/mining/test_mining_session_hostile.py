@@ -16,6 +16,7 @@ from memory_net import MemoryNet
 from rig_on_pool import AUTHORITY_SECRET, FIRST_UTC, HOST, PORT, URL, Clock, PoolProcess, Run
 from virtual_time import run_virtual
 
+from sv2rig.mining import pool_channels
 from sv2rig.mining.session import FIRST_JOB_TIMEOUT_S
 from sv2rig.quota import MOST_LINES
 from sv2rig.sv2.certificate import Certificate
@@ -579,6 +580,29 @@ def test_shares_of_a_pool_that_never_answers_are_told_and_unacknowledged_at_the_
         assert shares.pending == 0
         assert shares.unacknowledged >= pending
         assert run.lines.with_words("not acknowledged in time")
+        await net.close()
+
+    run_virtual(main())
+
+
+def test_what_a_pool_never_answers_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(pool_channels, "MOST_UNANSWERED", 5)
+        net, clock = MemoryNet(), Clock()
+
+        async def serve(stream: ByteStream) -> None:
+            pool = await HandPool.open(stream)
+            await pool.mine()
+            await pool.hear_out()
+
+        net.servers[HOST, PORT] = serve
+        run = Run([LoopDevice()], net.connect, clock)
+        await run.until("mining")
+        await asyncio.sleep(30)
+        shares = run.rig.snapshot().shares
+        assert shares.pending == 5
+        assert shares.unacknowledged > 5
+        await run.stop()
         await net.close()
 
     run_virtual(main())
