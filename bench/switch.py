@@ -77,7 +77,7 @@ class Result:
     latency_ms: float
     switches: int
     lost: int
-    hashrate_hs: float | None
+    hashrate_hs: float
     others_cores: float
     parts: dict[str, Tail]
 
@@ -192,9 +192,10 @@ async def measure(device: PushDevice, switches: int, every_s: float) -> Result:
             watch.arrivals.clear()
             device.switches = type(device.switches)(maxlen=4 * switches)
             others = machine.Others()
+            began, before = time.monotonic(), device.hashes_done()
             await watched(running, watch, switches)
             others_cores = others.cores()
-            hashrate = rig.snapshot().hashrate_hs
+            hashrate = (device.hashes_done() - before) / (time.monotonic() - began)
         finally:
             await rig.stop()
             await running
@@ -233,7 +234,7 @@ def result(
     device: PushDevice,
     watch: Watch,
     sent: dict[str, float],
-    hashrate_hs: float | None,
+    hashrate_hs: float,
     others_cores: float,
 ) -> Result:
     by_work = {switch.work_id: switch for switch in device.switches}
@@ -317,10 +318,9 @@ def report(results: list[Result]) -> dict[str, Any]:
 
 
 def print_result(result: Result) -> None:
-    rate = "" if result.hashrate_hs is None else f"{result.hashrate_hs / 1e6:.2f} MH/s, "
     print(
-        f"{result.device} ({result.variant}), launches bounded to {result.latency_ms:g} ms, {rate}"
-        f"{result.switches} switches ({result.lost} lost); "
+        f"{result.device} ({result.variant}), launches bounded to {result.latency_ms:g} ms: "
+        f"{result.switches} switches ({result.lost} lost), {result.hashrate_hs / 1e6:.2f} MH/s; "
         f"other processes had {result.others_cores} cores"
     )
     rows: list[tuple[str, ...]] = [("ms", "min", "median", "p99", "max")]
