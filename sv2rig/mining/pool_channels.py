@@ -22,6 +22,9 @@ from sv2rig.sv2.messages.error_codes import STALE_SHARE
 from sv2rig.sv2.messages.registry import Message
 from sv2rig.sv2.tlv import TLV
 
+# Shares that a pool answers late or never; beyond it the oldest counts as unacknowledged.
+MOST_UNANSWERED = 4096
+
 Send = Callable[[Message, tuple[TLV, ...]], None]
 
 
@@ -110,6 +113,8 @@ class PoolChannels:
         self._sent[share.channel_id, number] = _Sent(device_id, share.is_block)
         self.all_answered.clear()
         tally.pending += 1
+        if len(self._sent) > MOST_UNANSWERED:
+            self._unacknowledged(*next(iter(self._sent)))
         tally.last_share_utc = self._context.utc()
 
     def flush(self) -> None:

@@ -85,10 +85,12 @@ class PoolClient:
             self._flush()
 
     def close(self, reason: str) -> None:
-        """Acknowledge what was accepted, and end the connection from this side."""
+        """End the connection from this side; shares are acknowledged first.
+
+        No CloseChannel: SRI's mining device breaks down on it.
+        """
         if self.channels is not None:
-            for channel_id in self.channels.channel_ids():
-                self.channels.close(channel_id, reason)
+            self.channels.acknowledge()
             self._flush()
         self._link.close(reason)
 

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 JOB_INTERVAL_S = 30.0
 TICK_S = 0.1
+TEMPLATE_RETRY_S = 5.0
 # Templates whose jobs may still bring a block.
 KEPT_TEMPLATES = 64
 # Miners see their first share acknowledged at once, later ones together: it saves bytes.
@@ -85,10 +86,18 @@ class PoolServer:
         """Keep the miners in fresh jobs until cancelled."""
         while True:
             if self._loop.time() >= self._template_due:
-                await self._new_template()
+                await self._refresh()
             now = self._loop.time()
             self._each_client(PoolClient.tick, now)
             await asyncio.sleep(TICK_S)
+
+    async def _refresh(self) -> None:
+        try:
+            await self._new_template()
+        except Exception as error:  # whatever ails a node, miners keep the jobs that they have
+            self._template_due = self._loop.time() + TEMPLATE_RETRY_S
+            again = f"trying again in {TEMPLATE_RETRY_S:g} s"
+            self._report("error", f"the node gave no template: {error!r}; {again}")
 
     async def serve(self, stream: ByteStream) -> None:
         """One miner, from its first byte to its last."""

@@ -111,10 +111,14 @@ class ServerChannels:
         for channel in channels:
             self._remove(channel)
 
-    def reconnect(self, host: str = "", port: int = 0) -> None:
-        """Asks the client to connect anew, here or elsewhere; shares are acknowledged first."""
+    def acknowledge(self) -> None:
+        """Acknowledges every share now, as before an orderly end of the connection."""
         for channel in self._channels.values():
             self._acknowledge(channel)
+
+    def reconnect(self, host: str = "", port: int = 0) -> None:
+        """Asks the client to connect anew, here or elsewhere; shares are acknowledged first."""
+        self.acknowledge()
         self._send(common.Reconnect(host, port))
 
     def release(self) -> None:

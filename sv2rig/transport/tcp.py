@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable
 
 from sv2rig.transport.interface import ByteStream, OnConnection, TransportError
@@ -77,17 +78,61 @@ class TcpListener:
 
 async def connect(host: str, port: int, timeout_s: float = CONNECT_TIMEOUT_S) -> ByteStream:
     """Open a connection, or TransportError saying why not."""
+    if not host.isprintable():  # a pool may send us to any string; it must not reach a terminal
+        raise TransportError(f"{host!r} is not an address")
     name = _address((host, port))
     try:
         async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(host, port, limit=READ_SIZE)
+            reader, writer = await _open_first(await _resolve(host, port), port)
     except TimeoutError as error:
         raise TransportError(f"{name}: no answer within {timeout_s:g} s") from error
     except OSError as error:
         raise TransportError(f"{name}: {_reason(error)}") from error
-    except ValueError as error:  # a name that cannot be encoded; a pool may have sent us there
-        raise TransportError(f"{name!r} is not an address: {error}") from error
+    except ValueError as error:  # a name that cannot be encoded
+        raise TransportError(f"{name} is not an address: {error}") from error
     return TcpStream(reader, writer, name)
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name.
+
+    In a thread that nobody waits for: a resolver without an answer blocks it for many seconds, and
+    the event loop's own threads are waited for when the program ends.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def tell(addresses: list[str], error: Exception | None) -> None:
+        if found.done():
+            return
+        if error is None:
+            found.set_result(addresses)
+        else:
+            found.set_exception(error)
+
+    def ask() -> None:
+        addresses: list[str] = []
+        failure: Exception | None = None
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+        except (OSError, ValueError) as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, addresses, failure)
+
+    threading.Thread(target=ask, name="resolver", daemon=True).start()
+    return await found
+
+
+async def _open_first(
+    addresses: list[str], port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the first address that takes one; OSError of the last that does not."""
+    for address in addresses[:-1]:
+        with contextlib.suppress(OSError):
+            return await asyncio.open_connection(address, port, limit=READ_SIZE)
+    return await asyncio.open_connection(addresses[-1], port, limit=READ_SIZE)
 
 
 async def listen(host: str, port: int, on_connection: OnConnection) -> TcpListener:

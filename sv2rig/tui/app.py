@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -10,6 +11,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.css.query import NoMatches
 from textual.widgets import Footer
 
 from sv2rig.rig.snapshot import RigSnapshot, SnapshotSource
@@ -81,11 +83,15 @@ class RigScreen(App[None]):
 
     def on_mount(self) -> None:
         self.query_one(DeviceTable).focus()
-        self.set_interval(INTERVAL_S, self.poll)
-        self.call_after_refresh(self.poll)
+        self.set_interval(INTERVAL_S, self._poll_while_shown)
+        self.call_after_refresh(self._poll_while_shown)
 
     def on_resize(self, _: events.Resize) -> None:
         self.call_after_refresh(self._draw)
+
+    def _poll_while_shown(self) -> None:
+        with contextlib.suppress(NoMatches):  # a last tick while the screen is being taken down
+            self.poll()
 
     def poll(self) -> None:
         """Read the source once and show what is new."""
@@ -93,7 +99,7 @@ class RigScreen(App[None]):
         if self._rig is None or rig.sequence != self._rig.sequence:
             self._heard_at = self._clock()
             self._take(rig)
-        log = self.query_one(EventLog)
+        log = self.screen_stack[0].query_one(EventLog)
         log.add(self._source.events_after(log.last_number))
         self._draw()
 
@@ -102,7 +108,7 @@ class RigScreen(App[None]):
         if self._rig is not None and rig.sequence < self._rig.sequence:
             self._rates.clear()
             self._blocks_seen = 0
-            self.query_one(EventLog).restart()
+            self.screen_stack[0].query_one(EventLog).restart()
         self._rig = rig
         self._rates.add(rig.uptime_s, rig.hashrate_hs)
 

@@ -118,7 +118,7 @@ def test_shares_are_acknowledged_when_the_pool_stops() -> None:
         assert shares.unacknowledged == shares.pending == 0
         assert shares.accepted == pool.server.counts.shares_accepted >= 3
         assert run.session.state == "waiting"
-        assert "the pool stops" in run.session.detail
+        assert "the server closed the connection" in run.session.detail  # no CloseChannel
         await run.stop()
 
     run_virtual(main())

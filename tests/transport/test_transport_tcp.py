@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 
 import pytest
 
@@ -75,3 +76,40 @@ async def test_a_peer_that_does_not_read_holds_the_writer_back() -> None:
     await stream.close()
     release.set()
     await listener.close()
+
+
+async def test_a_resolver_without_an_answer_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+
+    def no_answer(*_args: object, **_more: object) -> list[object]:
+        assert release.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_answer)
+    with pytest.raises(TransportError, match=r"pool\.example:1: no answer within 0\.05 s"):
+        await connect("pool.example", 1, timeout_s=0.05)
+    release.set()
+
+
+async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = await listen("127.0.0.1", 0, _echo)
+    port = await _port_of(listener.address)
+    entries = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+        for address in ("127.0.0.2", "127.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: entries)
+    stream = await connect("pool.example", port)
+    await stream.write(b"hello")
+    assert await stream.read() == b"hello"
+    await stream.close()
+    await listener.close()
+
+
+@pytest.mark.parametrize("host", ["x" * 64 + ".example", "a..example", "nul\0.example"])
+async def test_a_name_that_cannot_be_one_is_told_in_words(host: str) -> None:
+    with pytest.raises(TransportError, match=r"is not an address|cannot be resolved") as caught:
+        await connect(host, 34254)
+    assert str(caught.value).isprintable()
