@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -52,11 +54,25 @@ def _main(
 
 def run() -> None:
     """The console script: commands, with a user's mistake told in one line."""
+    status = _status()
+    if threading.active_count() > 1:
+        # A device's thread is still inside its driver, compiling or hanging: taking the
+        # interpreter down under it would abort the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _status() -> int:
     try:
         app()
     except UserError as error:
         sys.stderr.write(f"sv2rig: {error}\n")
-        sys.exit(error.status)
+        return error.status
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
-        sys.exit(EXIT_FAILED)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

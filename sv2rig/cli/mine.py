@@ -80,6 +80,8 @@ def mine(
     from sv2rig.sv2.url import PoolUrlError, parse_pool_url
 
     configure_log()
+    if not 0 < len(user.encode()) <= 255:
+        raise UserError("--user: 1 to 255 bytes, in the pool's words who is paid")
     try:
         pool = parse_pool_url(url, insecure=insecure_no_verify)
     except (PoolUrlError, AuthorityKeyError) as error:

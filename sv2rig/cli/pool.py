@@ -79,7 +79,9 @@ def run(
         typer.Option(help="Longest time in seconds that an accepted share waits for its answer."),
     ] = 30.0,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated chain.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop after so many seconds.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="First line and summary as JSON objects on stdout.")
     ] = False,

@@ -13,7 +13,7 @@ Devices = Annotated[
         "-d",
         help="What to mine with; give it again for more. opencl, opencl:0, cpu, or simulated "
         "(simulated?rate=2M&fault=hang&after=10&seed=1 for tests). "
-        "Default: every OpenCL device, else cpu.",
+        "Default: GPUs, else one OpenCL CPU device, else cpu.",
     ),
 ]
 LatencyMs = Annotated[

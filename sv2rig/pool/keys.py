@@ -46,6 +46,8 @@ def create_keys(folder: Path) -> PoolKeys:
             file.write(b58check_encode(keys.authority_secret) + "\n")
         (folder / PUBLIC_FILE).write_text(keys.authority_text + "\n")
     except FileExistsError as error:
+        if not folder.is_dir():
+            raise KeysError(f"{folder} is a file: choose a folder for the keys") from error
         raise KeysError(
             f"{secret_path} exists already, and miners may pin its public key: "
             "choose another folder, or move the file away yourself"
@@ -79,4 +81,9 @@ def load_or_create_keys(folder: Path) -> tuple[PoolKeys, bool]:
     """The keys in `folder`, made first where there are none; and whether they were made."""
     if (folder / SECRET_FILE).exists():
         return load_keys(folder), False
+    if (folder / PUBLIC_FILE).exists():
+        raise KeysError(
+            f"{folder / PUBLIC_FILE} is there and its secret is not: miners may pin that key; "
+            f"bring {SECRET_FILE} back, or choose another folder"
+        )
     return create_keys(folder), True

@@ -35,6 +35,8 @@ def parse_choice(text: str) -> Choice:
         )
     if index and not index.isdigit():
         raise DeviceChoiceError(f"--device {text!r}: {index!r} is no number, as 0 in {backend}:0")
+    if index and int(index) and backend != "opencl":
+        raise DeviceChoiceError(f"--device {text!r}: {backend} has no numbers, write {backend}")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if options and backend != "simulated":
         raise DeviceChoiceError(f"--device {text!r}: only simulated devices take options")

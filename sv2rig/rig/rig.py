@@ -251,7 +251,7 @@ class Rig:
             state=device.state.value,
             reason=device.reason,
             since=device.since,
-            hashrate_hs=device.current_hs,
+            hashrate_hs=0.0 if self._state == "mining" and device.is_idle else device.current_hs,
             hashrate_1m_hs=device.minute_hs,
             temperature_c=telemetry.temperature_c,
             fan_percent=telemetry.fan_percent,

@@ -49,6 +49,11 @@ class RigDevice:
         return self._measured_hs if rate is None else rate
 
     @property
+    def is_idle(self) -> bool:
+        """Without work, as while the pool is away."""
+        return not self._has_work
+
+    @property
     def minute_hs(self) -> float | None:
         """The mean of the last minute."""
         return self._meter.rate(LONG_WINDOW_S)
@@ -58,6 +63,9 @@ class RigDevice:
 
     def assign(self, work: Work | None) -> None:
         if (work is None) == self._has_work:  # rates are those of hashing, not of waiting
+            rate = self._meter.rate(SHORT_WINDOW_S)
+            if rate:  # newer than what was measured at the start
+                self._measured_hs = rate
             self._meter.reset()
             self._progress_at = None
         self._has_work = work is not None

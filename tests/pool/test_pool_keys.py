@@ -64,3 +64,16 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, words: str) -> 
 def test_missing_keys_say_how_to_make_them(tmp_path: Path) -> None:
     with pytest.raises(KeysError, match="keys new --dir"):
         load_keys(tmp_path)
+
+
+def test_a_lost_secret_is_not_replaced_behind_the_miners_backs(tmp_path: Path) -> None:
+    create_keys(tmp_path)
+    (tmp_path / SECRET_FILE).unlink()
+    with pytest.raises(KeysError, match="bring authority"):
+        load_or_create_keys(tmp_path)
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("")
+    with pytest.raises(KeysError, match="is a file"):
+        create_keys(tmp_path / "keys")
