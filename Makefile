@@ -10,7 +10,7 @@ ARGS ?=
 # into it (kernels, drivers), so tools that put the current folder on the path run from .ci.
 # A strict editable install links files one by one, so a new file (it touches its folder's
 # time stamp) asks for the short second step; new dependencies ask for the long first one.
-FOLDERS := $(shell find sv2rig kernels drivers -type d -not -name __pycache__)
+FOLDERS := $(shell find sv2rig kernels drivers udev -type d -not -name __pycache__)
 
 .PHONY: help demo test lint check wheel-check bench clean
 

@@ -1,0 +1,1 @@
+"""Bitaxe and EmberOne over USB, with their control port."""

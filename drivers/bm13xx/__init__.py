@@ -1,0 +1,1 @@
+"""Chains of Bitmain's chips on a UART."""

@@ -1,0 +1,1 @@
+"""FPGA designs on a bare UART, in three dialects."""

@@ -1,0 +1,1 @@
+"""GekkoScience sticks and pods."""

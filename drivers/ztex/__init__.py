@@ -1,0 +1,1 @@
+"""ZTEX USB-FPGA modules over libusb."""

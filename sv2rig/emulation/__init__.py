@@ -1,0 +1,1 @@
+"""The emulator kit: boards that speak their real bytes and really hash, for those who have none."""

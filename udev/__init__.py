@@ -1,0 +1,1 @@
+"""The udev rules and the systemd unit that the package ships."""
