@@ -63,18 +63,24 @@ class Capabilities:
 
     `version_bits`: how many version bits it likes to roll (0: none; 3: eight midstates).
     `ntime_rolls`: whether it accepts Work with ntime_count above 1. `nonce_ranges`: whether it can
-    search a part of the nonces; a device that cannot gets all 2**32 in every Work.
+    search a part of the nonces; a device that cannot gets all 2**32 in every Work. `ticket`: the
+    highest hash (little-endian integer) that its hardware reports, where that cannot be set.
     """
 
     shape: Shape = Shape.PUSH
     version_bits: int = 0
     ntime_rolls: bool = False
     nonce_ranges: bool = True
+    ticket: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """Who a device is. `device_id` is like "opencl:0"; `variant` names the kernel in use."""
+    """Who a device is. `device_id` is like "opencl:0"; `variant` names the kernel in use.
+
+    `rated_hs`: the hash rate expected of it, where that is known before it has hashed; its rate is
+    then what its proved solutions show, not a counter of its own. `emulated`: it is no hardware.
+    """
 
     device_id: str
     backend: str
@@ -82,6 +88,8 @@ class DeviceInfo:
     capabilities: Capabilities = field(default_factory=Capabilities)
     variant: str | None = None
     settings: tuple[Setting, ...] = ()
+    rated_hs: float | None = None
+    emulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
