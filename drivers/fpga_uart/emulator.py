@@ -257,7 +257,7 @@ _KC705_GOLDEN = Golden(
 )
 _PYFPGA_GOLDEN = Golden(
     _base_reversed(
-        bytes.fromhex("d0eb6f57cf709cb7f2c68f2a7679dca9009e38414821d148a66bbca5f1cb2516"),
+        bytes.fromhex("d0eb6f57cf709cb7f2c62f8a7679dca9009e38418421d148a66bbca5f1cb2516"),
         bytes.fromhex("2194261ad837e84d49fa0a4c"),
     ),
     bytes.fromhex("02b3c27b"),
