@@ -255,6 +255,7 @@ def test_identities() -> None:
     one = seen(0x10C4, 0xEA60, "A", "B", "S1", usb_path="1-1")
     assert identities.of([one]) == {"1-1": "S1"}
     assert identities.of([replace(one, usb_path="1-2")]) == {"1-2": "S1"}  # any port
+    assert identities.of([one]) == {"1-1": "S1"}
     twin = replace(one, usb_path="1-3")
     assert identities.of([one, twin]) == {"1-1": "S1", "1-3": "1-3"}  # the first keeps its name
     assert identities.of([twin]) == {"1-3": "1-3"}  # and so does the second, left alone
