@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sv2rig.boards.announcements import emulated_boards, emulated_folder
 from sv2rig.boards.usb_events import udev_runs, usb_events
-from sv2rig.boards.usb_tree import Seen, usb_devices
+from sv2rig.boards.usb_tree import Seen, usb_devices, usb_mark
 from sv2rig.devices.detection import OptIn
 from sv2rig.devices.sighting import Port, Sighting
 
@@ -56,10 +56,12 @@ class PortWatcher:
         self._folder = folder or emulated_folder(os.environ, os.geteuid())
         self._events = events if events is not None or not udev_runs() else usb_events
         self._poll_s = poll_s
+        self._mark: tuple[str, ...] = ()
+        self._usb: tuple[Seen, ...] = ()
 
     def current(self) -> tuple[Sighting, ...]:
         """All that is plugged in, looked at now: milliseconds, more while a device resets."""
-        return tuple(seen.sighting for seen in self._look().values())
+        return tuple(seen.sighting for seen in self._look(True).values())
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """Batches of what came and went; the first holds all that is there at the start."""
@@ -68,29 +70,34 @@ class PortWatcher:
         with ExitStack() as stack:
             if self._events is not None:
                 stack.enter_context(self._events(woken.set))
+            closely = True
             while True:
-                now = await asyncio.to_thread(self._look)
+                now = await asyncio.to_thread(self._look, closely)
                 change, seen = _difference(seen, now), now
                 if change is not None:
                     yield change
-                await self._news(woken)
+                closely = await self._news(woken)
 
-    async def _news(self, woken: asyncio.Event) -> None:
-        """Until something may have changed and has come to rest."""
+    async def _news(self, woken: asyncio.Event) -> bool:
+        """Until something may have changed and has come to rest; False if only time has passed."""
         try:
             async with asyncio.timeout(self._poll_s):
                 await woken.wait()
         except TimeoutError:
-            return
+            return False
         loop = asyncio.get_running_loop()
         latest = loop.time() + LONGEST_SETTLE_S
         while woken.is_set() and loop.time() < latest:
             woken.clear()
             await asyncio.sleep(SETTLE_S)
         woken.clear()
+        return True
 
-    def _look(self) -> dict[str, Seen]:
-        found = [*usb_devices(self._root), *emulated_boards(self._folder)]
+    def _look(self, closely: bool) -> dict[str, Seen]:
+        mark = usb_mark(self._root)
+        if closely or mark != self._mark:
+            self._usb, self._mark = usb_devices(self._root), mark
+        found = [*self._usb, *emulated_boards(self._folder)]
         taken = {_real(self._root, port.path) for seen in found for port in seen.sighting.ports}
         found += _plain_ports(self._opted_in, taken, self._root)
         return {seen.sighting.usb_path: seen for seen in found}

@@ -39,6 +39,13 @@ def usb_devices(root: Path = Path("/")) -> tuple[Seen, ...]:
     return tuple(found)
 
 
+def usb_mark(root: Path = Path("/")) -> tuple[str, ...]:
+    """Differs when something came, went or was plugged in anew: cheaper than looking at it all."""
+    devices = _entries(root / "sys/bus/usb/devices")
+    numbers = [f"{d.name} {read_text(d / 'devnum')}" for d in devices if ":" not in d.name]
+    return (*numbers, *(tty.name for tty in _entries(root / "sys/class/tty")))
+
+
 def _device(entry: Path, vid: int, ttys: list[_Tty]) -> Seen:
     ttys.sort(key=lambda tty: (tty.port.interface, tty.port.path))
     sighting = Sighting(
