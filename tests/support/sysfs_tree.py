@@ -39,6 +39,8 @@ class SysfsTree:
         self._devnum += 1
         device = self.root / "sys/devices/pci0000:00/0000:00:14.0/usb1" / usb_path
         device.mkdir(parents=True)
+        self._subsystem(device, "bus/usb")
+        _write(device, "uevent", "DEVTYPE=usb_device")
         _write(device, "idVendor", f"{vid:04x}")
         _write(device, "idProduct", f"{pid:04x}")
         _write(device, "bcdDevice", "0100")
@@ -58,6 +60,8 @@ class SysfsTree:
         for index, number in enumerate(numbers):
             interface = device / f"{usb_path}:1.{number}"
             interface.mkdir()
+            self._subsystem(interface, "bus/usb")
+            _write(interface, "uevent", "DEVTYPE=usb_interface")
             _write(interface, "bInterfaceNumber", f"{number:02x}")
             _write(interface, "bInterfaceClass", f"{interface_class:02x}")
             if driver is not None:
@@ -69,8 +73,19 @@ class SysfsTree:
     def _tty(self, interface: Path, name: str) -> None:
         tty = interface / name / "tty" / name
         tty.mkdir(parents=True)
+        self._subsystem(tty, "class/tty")
+        if name.startswith("ttyUSB"):  # a bridge's port is a device of its own; CDC's is not
+            self._subsystem(interface / name, "bus/usb-serial")
+            _write(interface / name, "uevent", "")
+            _write(interface / name, "latency_timer", "16")
+            (interface / name / "driver").symlink_to((interface / "driver").readlink())
         _write(tty, "uevent", f"MAJOR=188\nMINOR=0\nDEVNAME={name}")
         (self.root / "sys/class/tty" / name).symlink_to(tty)
+
+    def _subsystem(self, device: Path, name: str) -> None:
+        folder = self.root / "sys" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (device / "subsystem").symlink_to(folder)
 
     def unplug(self, usb_path: str) -> None:
         link = self.root / "sys/bus/usb/devices" / usb_path
