@@ -105,9 +105,7 @@ class Kc705(FpgaBoard):
             # Only the last digits count: what came before them is not part of the work.
             for byte in inbound.take(max(0, length - self.DIGITS - 1)):
                 self._register.shift(byte)
-            line, work = self.wires.take_work(
-                DATA, min(length, self.DIGITS + 1), now, framed=False
-            )
+            line, work = self.wires.take_work(DATA, min(length, self.DIGITS + 1), now, framed=False)
             for byte in line[:-1]:
                 self._register.shift(byte)
             base = _base_of_registers(self._register.line_feed())

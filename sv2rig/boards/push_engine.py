@@ -234,7 +234,10 @@ class PushEngine:
     def _send_probe(self, now: float) -> None:
         assert self._probe is not None
         assert self._pads is not None
-        self._host.send(bytes(next(self._pads)) + self._probe.frame)
+        missing = next(self._pads)
+        if missing:
+            self._host.send(bytes(missing))
+        self._host.send(self._probe.frame)
         self._deadline = now + 0.1 + 1.5 * self._probe.hashes / self.timing.rate_hs
 
     def _probed(self, nonce: bytes, now: float) -> None:

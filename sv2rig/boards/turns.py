@@ -19,7 +19,8 @@ class Turns:
         """Returns when this board may start: it counts as drawing its watts until `give_back`.
         False: `give_up` came first."""
         self.give_back(device_id)
-        granted = self._waiting[device_id] = asyncio.get_running_loop().create_future()
+        granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting[device_id] = granted
         self._order.request(device_id, usb_path, watts)
         self._grant()
         try:

@@ -7,8 +7,7 @@ rig's row of the same id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,12 +18,10 @@ from sv2rig.boards.turns import Turns
 from sv2rig.devices.detection import Identities, Verdict, bind, choose, device_id, means
 from sv2rig.devices.device import Device
 from sv2rig.devices.sighting import Sighting
-from sv2rig.devices.supervisor import SupervisorLimits
+from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.rig.board_choice import BoardChoice
 
 TRY_AGAIN_S = 5.0  # a board that was lost while its port stayed is opened once more after this
-
-Report = Callable[[str, str, str | None], None]
 
 
 class Attaches(Protocol):
@@ -147,13 +144,3 @@ class Hotplug:
             if means(entry, sighting):
                 return dict(self._options[entry.what])
         return {}
-
-
-async def stop_boards(boards: Sequence[Board], limit_s: float) -> list[str]:
-    """End each in order; the ids of those that were not safe in time."""
-    for board in boards:
-        board.stop()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            await asyncio.gather(*(board.stopped() for board in boards))
-    return [board.plug.device_id for board in boards if not board.is_over]
