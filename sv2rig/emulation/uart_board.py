@@ -64,7 +64,7 @@ class UartBoard:
         bytes_heard = heard(data, baud, self.baud)
         if bytes_heard is not data:
             for place in range(len(bytes_heard)):
-                inbound.broken(inbound.end + place)
+                inbound.foreign(place)
         inbound.feed(bytes_heard)
         self._understand(now)
 
