@@ -79,7 +79,8 @@ def test_the_unit_starts_this_program(tmp_path: Path) -> None:
 
 def test_an_ordinary_user_is_told_to_ask_root() -> None:
     said = run_unprivileged(
-        "from sv2rig.cli import output, udev",
+        "from sv2rig.boards import udev_files; from sv2rig.cli import output, udev\n"
+        "udev_files.RULES.text('')  # so that all it needs of the interpreter is loaded",
         "try: udev.install()\nexcept output.UserError as error: print(error.status, error)",
     )
     assert said.startswith("2 /etc/")
