@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sv2rig.devices.sighting import EmulatorClaims
-from sv2rig.emulation.ledger import Ledger
 from sv2rig.emulation.search import KnownAnswer
+from sv2rig.emulation.wires import Wires
 
 DEFAULT_TICKET_BITS = 16
 
@@ -44,7 +44,7 @@ class Emulator(Protocol):
     identity: Identity
     ports: tuple[str, ...]
     claims: EmulatorClaims
-    ledger: Ledger
+    wires: Wires  # with its ledger
 
     def power_up(self, now: float) -> None:
         """Power has just come, at first or again after an unplug: everything as at power-on."""
