@@ -128,7 +128,7 @@ def test_damaged_bytes(kind: Kind, direction: str) -> None:
             ledger.replies_damaged,
             len(sink.found),
             sink.wrong,
-            board.comm_errors,
+            sink.comm_errors,
             getattr(board.engine, "probes_answered", 0),
             asyncio.get_running_loop().time(),
         )
