@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 
 class HeatLevel(IntEnum):
@@ -17,7 +18,8 @@ class HeatLevel(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """A verdict. `factor`: what to multiply the set frequency with; the setting itself stays."""
+    """A verdict. `factor`: what to multiply the set frequency with (0: stop); the setting
+    itself stays."""
 
     level: HeatLevel
     reason: str
@@ -52,7 +54,7 @@ class ThermalLimits:
 
     def __post_init__(self) -> None:
         order = ("cooled_c", "resume_c", "throttle_c", "cooldown_c", "cut_off_c")
-        for low, high in zip(order, order[1:], strict=False):
+        for low, high in pairwise(order):
             if not getattr(self, low) < getattr(self, high):
                 raise ValueError(
                     f"{low} = {getattr(self, low):g} °C must be below"
@@ -154,11 +156,9 @@ class Thermal:
         limits = self._limits
         long_enough = now - self._level_since >= limits.shortest_cooldown_s
         if celsius <= limits.cooled_c and long_enough:
-            self._enter(now, HeatLevel.NORMAL, f"cool again at {celsius:g} °C")
-            if limits.lowest_factor < 1:  # it was too hot at what it did: begin below that
-                self._set_factor(
-                    now, max(self._factor - limits.step, limits.lowest_factor), celsius
-                )
+            # It was too hot at what it did, so it begins a step below that.
+            factor = max(self._factor - limits.step, limits.lowest_factor)
+            self._set_factor(now, factor, celsius)
 
     def _step_down(self, now: float, celsius: float) -> None:
         limits = self._limits
@@ -189,5 +189,5 @@ class Thermal:
 
     def _enter(self, now: float, level: HeatLevel, reason: str) -> None:
         self._level_since = now
-        factor = self._factor if level is HeatLevel.THROTTLE else 1.0
+        factor = 0.0 if level >= HeatLevel.COOLDOWN else self._factor
         self.heat = Heat(level, reason, factor)
