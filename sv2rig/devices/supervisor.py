@@ -58,12 +58,12 @@ class Supervisor:
         if was_dead and self._last_try is not None:  # a person plugged it in: no hour to wait
             self._retry_at = self._last_try + self._limits.longest_wait_s
         if self._cut_off is not None:
-            self._to(now, S.DEAD, self._cut_off_words(self._cut_off), Action.STOP)
+            self._stop_for_good(now, self._cut_off)
         elif self._heat.level >= HeatLevel.COOLDOWN:
             self._to(now, S.COOLDOWN, self._heat.reason, Action.STOP)
         elif self._retry_at is not None and self._retry_at > now:
             words = f"failed before it was unplugged: {self._last_fault}"
-            self._to(now, S.SICK, words, Action.RETRY_AT, self._retry_at)
+            self._to(now, S.SICK, words, Action.RETRY_AT)
         else:
             self._retry_at = None
             self._last_try = now
@@ -193,7 +193,7 @@ class Supervisor:
         wait = self._limits.wait_s(self.failures)
         words = f"{fault.reason}; reset {self.failures} of {self._limits.max_resets} in {wait:g} s"
         self._retry_at = now + wait
-        self._to(now, S.SICK, words, Action.RETRY_AT, self._retry_at)
+        self._to(now, S.SICK, words, Action.RETRY_AT)
 
     def _die(self, now: float, fault: Fault) -> None:
         hourly = self._limits.dead_retry_s
@@ -201,20 +201,18 @@ class Supervisor:
         words = f"{fault.reason}; {self._limits.max_resets} resets did not help: check its power"
         words += " and cable; "
         words += f"next try in {hourly / 60:g} min" if hourly else "then start it by hand"
-        self._to(now, S.DEAD, words, Action.STOP, self._retry_at)
+        self._to(now, S.DEAD, words, Action.STOP)
 
     def _stop_for_good(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
         self._retry_at = None
-        self._to(now, S.DEAD, self._cut_off_words(fault), Action.STOP)
-
-    def _cut_off_words(self, fault: Fault) -> str:
-        return f"cut off: {fault.reason}; find the cause, then start it by hand"
+        words = f"cut off: {fault.reason}; find the cause, then start it by hand"
+        self._to(now, S.DEAD, words, Action.STOP)
 
     def _cooled(self, now: float) -> None:
         if self._retry_at is not None and self._retry_at > now:
             words = f"cool again; it had failed before: {self._last_fault}"
-            self._to(now, S.SICK, words, Action.RETRY_AT, self._retry_at)
+            self._to(now, S.SICK, words, Action.RETRY_AT)
         else:
             self._begin_again(now, self._heat.reason or "cool again")
 
@@ -237,16 +235,12 @@ class Supervisor:
             self._to(now, S.READY, "waiting for work")
 
     def _to(
-        self,
-        now: float,
-        state: DeviceState,
-        reason: str,
-        action: Action = Action.NONE,
-        retry_at: float | None = None,
+        self, now: float, state: DeviceState, reason: str, action: Action = Action.NONE
     ) -> None:
         if state is self.state and reason == self.reason:
             return
         if state is not self.state:
             self.since = now
         self.state, self.reason = state, reason
-        self._pending = Decision(state, reason, action, retry_at)
+        waits = state in (S.SICK, S.DEAD)
+        self._pending = Decision(state, reason, action, self._retry_at if waits else None)

@@ -34,7 +34,9 @@ class ThermalLimits:
     and never below `lowest_factor`; stop from `cooldown_c` until `cooled_c`; cut off at two
     readings in a row from `cut_off_c`. A reading outside `readable_c` is a bad one. A reading
     older than `stale_s` is never cool; with none for `missing_s` the board counts as hot (None:
-    not, for boards that only speak while they work). `lowest_factor` 1: it cannot be throttled.
+    not). `sleeps_s`: for a sensor that is silent while its board is stopped, after how long
+    without a reading it may run again, at `lowest_factor` (None: never without a cool reading).
+    `lowest_factor` 1: it cannot be throttled.
     """
 
     throttle_c: float = 75.0
@@ -50,6 +52,7 @@ class ThermalLimits:
     shortest_cooldown_s: float = 30.0
     stale_s: float = 10.0
     missing_s: float | None = 30.0
+    sleeps_s: float | None = None
     bad_readings: int = 3
 
     def __post_init__(self) -> None:
@@ -108,6 +111,14 @@ class Thermal:
             self.temperature_c = None
         if limits.missing_s is not None and silent_s > limits.missing_s:
             self._cool_down(now, f"no temperature for {limits.missing_s:.0f} s: check the sensor")
+        stopped_s = min(silent_s, now - self._level_since)
+        asleep = limits.sleeps_s is not None and stopped_s >= limits.sleeps_s
+        if asleep and self.heat.level is HeatLevel.COOLDOWN:
+            self._read_at = now  # until it is missed again
+            self._factor = limits.lowest_factor
+            self._stepped_at = now
+            level = HeatLevel.THROTTLE if self._factor < 1 else HeatLevel.NORMAL
+            self._enter(now, level, f"stopped for {stopped_s:.0f} s; its sensor sleeps meanwhile")
         return self.heat
 
     def clear_cut_off(self, now: float) -> None:

@@ -266,6 +266,15 @@ def test_a_cut_off_is_never_retried_not_even_after_a_replug(kind: FaultKind) -> 
     assert decision.action is Action.RESET
 
 
+def test_a_cut_off_outlives_an_earlier_death_and_a_replug() -> None:
+    board = mining(limits=SupervisorLimits(max_resets=0))
+    board.fault(0, FaultKind.SELF_CHECK, "golden nonce wrong")
+    board.fault(1, FaultKind.OVER_CURRENT, "61 A, limit 50")
+    board.lost(2, "unplugged")
+    board.opened(3)
+    assert [d.state for _, d in run(board, 3, 9000)] == [S.DEAD]
+
+
 def test_overheating_stops_at_once_and_comes_back_by_itself() -> None:
     board = mining()
     board.heat(1, COOLDOWN)
@@ -381,11 +390,11 @@ def feed(board: Supervisor, now: float, what: object) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(INPUTS, st.floats(0, 100)), max_size=80))
+@given(st.lists(st.tuples(INPUTS, st.floats(0, 100)), max_size=80), st.integers(0, 5))
 def test_only_legal_changes_and_no_reset_before_its_time(
-    course: list[tuple[object, float]],
+    course: list[tuple[object, float]], max_resets: int
 ) -> None:
-    board = Supervisor()
+    board = Supervisor(SupervisorLimits(max_resets=max_resets))
     board.expect(0, 1e9, 1e9)
     now = 0.0
     cut_off = False

@@ -72,8 +72,20 @@ def test_a_silent_sensor_is_hot_and_never_cool() -> None:
 
 
 def test_a_sensor_that_sleeps_with_its_board_may_be_silent_where_the_profile_says_so() -> None:
-    thermal = Thermal(ThermalLimits(missing_s=None), 0.0)
-    assert thermal.on_time(10_000).level is L.NORMAL
+    silent = Thermal(ThermalLimits(missing_s=None), 0.0)
+    assert silent.on_time(10_000).level is L.NORMAL
+    thermal = Thermal(ThermalLimits(sleeps_s=120), 0.0)
+    thermal.reading(10, 86.0)
+    assert thermal.on_time(129.9).level is L.COOLDOWN
+    heat = thermal.on_time(130)
+    assert (heat.level, heat.factor) == (L.THROTTLE, 0.5)
+    assert thermal.reading(131, 86.0).level is L.COOLDOWN
+    assert thermal.reading(190, 65.0).level is L.COOLDOWN, "it speaks: wait until it is cool"
+    assert thermal.on_time(309.9).level is L.COOLDOWN
+    cut_off = Thermal(ThermalLimits(sleeps_s=120), 0.0)
+    cut_off.reading(1, 96.0)
+    cut_off.reading(2, 96.0)
+    assert cut_off.on_time(10_000).level is L.CUT_OFF
 
 
 def test_a_board_that_cannot_be_throttled_goes_on_until_it_must_stop() -> None:
