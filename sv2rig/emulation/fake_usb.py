@@ -234,7 +234,9 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
         with self._lock:
             return _alive(dev_handle).configuration
 
-    def set_interface_altsetting(self, dev_handle: OpenDevice, intf: int, altsetting: int) -> None:
+    def set_interface_altsetting(
+        self, dev_handle: OpenDevice, intf: int, altsetting: int
+    ) -> None:
         with self._lock:
             device = _claimed(dev_handle, intf)
             settings = (i.alternate for i in device.function.interfaces if i.number == intf)
