@@ -33,14 +33,17 @@ class ShaBody:
     shared_words = 3
     own_words = 8
 
-    def __init__(self, constants: Sequence[int]) -> None:
+    def __init__(self, constants: Sequence[int], big_endian: bool) -> None:
+        self._big_endian = big_endian
         self._constants = [constants[i : i + 4] for i in range(0, 64, 4)]
         self._first: list[_Rounds] = []
 
     def shared(self, writer: Writer) -> None:
         """The first hash's message, for each nonce."""
         header = [writer.word("%words", index) for index in range(3)]
-        nonces = writer.call(f"llvm.bswap.v{_SIDE_BY_SIDE}i32", writer.names[NONCE])
+        nonces = writer.names[NONCE]
+        if not self._big_endian:
+            nonces = writer.call(f"llvm.bswap.v{_SIDE_BY_SIDE}i32", nonces)
         for lane in range(_SIDE_BY_SIDE):
             nonce = writer.value(f"extractelement {writer.type} {nonces}, i32 {lane}")
             start = _gather(writer, [*header, nonce])

@@ -28,10 +28,12 @@ class Program:
     `result` is the hash's most significant word: the digest's last word with its bytes swapped.
     `shared` and `own` are the vector operations for all midstates and for each, in order;
     `shared_words` and `own_words` the host's words that these read; `host` what computes them.
-    `constants` are the round constants it was made with.
+    `constants` are the round constants it was made with. `big_endian`: the nonce counted is the
+    header's last four bytes read big-endian, as most boards count, and not its nonce field.
     """
 
     constants: tuple[int, ...]
+    big_endian: bool
     result: Node
     shared: tuple[Node, ...]
     own: tuple[Node, ...]
@@ -41,18 +43,19 @@ class Program:
 
 
 @cache
-def search_program(constants: tuple[int, ...] = K) -> Program:
+def search_program(constants: tuple[int, ...] = K, big_endian: bool = False) -> Program:
     """The program for given round constants (others than FIPS 180-4's make a wrong kernel)."""
     graph = Graph()
     words: list[Value] = [graph.input(name, Stage.UNIFORM, False) for name in SHARED_INPUTS]
     midstate = [graph.input(name, Stage.UNIFORM, True) for name in MIDSTATE_INPUTS]
-    words.append(graph.bswap(graph.input(NONCE, Stage.VECTOR, False)))
+    nonce = graph.input(NONCE, Stage.VECTOR, False)
+    words.append(nonce if big_endian else graph.bswap(nonce))
     second_block = [*words, 0x80000000, *[0] * 10, 640]  # 80 bytes end here: 640 bits
     first_hash = _compress(graph, constants, midstate, second_block)
     digest = _compress(graph, constants, IV, [*first_hash, 0x80000000, *[0] * 6, 256])
     result = graph.bswap(digest[7])
     assert isinstance(result, Node)
-    return _split(constants, result)
+    return _split(constants, big_endian, result)
 
 
 def _compress(
@@ -95,7 +98,7 @@ def _small_sigma(graph: Graph, x: Value, turns: tuple[int, int, int]) -> Operand
     return graph.xor3(graph.rotr(x, first), graph.rotr(x, second), graph.shr(x, shift))
 
 
-def _split(constants: tuple[int, ...], result: Node) -> Program:
+def _split(constants: tuple[int, ...], big_endian: bool, result: Node) -> Program:
     """Sorts what the result needs; the last rounds' unread half is not among it."""
     nodes = reachable([result])
     vectors = [n for n in nodes if n.stage is Stage.VECTOR and n.op != NONCE]
@@ -104,6 +107,7 @@ def _split(constants: tuple[int, ...], result: Node) -> Program:
     words = [n for n in host if n.serial in read]
     return Program(
         constants=constants,
+        big_endian=big_endian,
         result=result,
         shared=tuple(n for n in vectors if not n.per_midstate),
         own=tuple(n for n in vectors if n.per_midstate),

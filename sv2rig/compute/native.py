@@ -90,7 +90,7 @@ def native_preparation(program: Program, variant: NativeVariant) -> Prepare:
 def build_scan(program: Program, variant: NativeVariant, several: bool) -> NativeScan:
     """Compiles for one midstate or several: a tenth of a second. EngineError if LLVM refuses."""
     body: Body = (
-        ShaBody(program.constants)
+        ShaBody(program.constants, program.big_endian)
         if variant.unit is None
         else VectorBody(program, variant.unit, several)
     )

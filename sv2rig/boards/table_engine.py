@@ -1,0 +1,104 @@
+"""The engine of chains that hold jobs by id and never say that they have finished one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import Protocol
+
+from sv2rig.boards.engine import Damaged, Host, Nonce, RangeDone, Reply, SliceFeed
+from sv2rig.devices.slices import Slice
+from sv2rig.devices.work import Work
+
+SEARCHED_PART = 0.8  # the next job goes out when this part is searched: a chip would start over
+_PER_ID = 2  # jobs remembered under one id: a reply may cross the one that takes its place
+
+
+class TableWire(Protocol):
+    """A chain's bytes. `job_ids` are used in turn."""
+
+    job_ids: Sequence[int]
+
+    def encode(self, job_id: int, piece: Slice) -> bytes: ...
+
+    def decode(self, data: bytes) -> Sequence[Reply]: ...
+
+
+class TableEngine:
+    """Keeps a chain supplied. `rate_hs` is the whole chain's; `rolled` says which version bits of
+    a Work the chain rolls by itself."""
+
+    def __init__(
+        self,
+        wire: TableWire,
+        host: Host,
+        rate_hs: float,
+        rolled: Callable[[Work], int],
+    ) -> None:
+        self._wire = wire
+        self._host = host
+        self.rate_hs = rate_hs
+        self._feed = SliceFeed(rolled, host.exhausted)
+        self._ids = cycle(wire.job_ids)
+        self._jobs: dict[int, deque[Slice]] = {}
+        self._next_job_at: float | None = None
+
+    def assign(self, work: Work | None, now: float) -> None:
+        is_new = self._feed.assign(work)
+        if is_new and work is None:
+            self._next_job_at = None
+        elif is_new or self._next_job_at is None:
+            self._send_job(now)
+
+    def received(self, data: bytes, now: float) -> None:
+        for reply in self._wire.decode(data):
+            match reply:
+                case Nonce():
+                    self._found(reply)
+                case Damaged(reason):
+                    self._host.comm_error(reason)
+                case RangeDone():
+                    self._send_job(now)
+
+    def next_timeout(self) -> float | None:
+        return self._next_job_at
+
+    def on_time(self, now: float) -> None:
+        if self._next_job_at is not None and now >= self._next_job_at:
+            self._send_job(now)
+
+    def reset(self) -> None:
+        self._jobs.clear()
+        self._next_job_at = None
+
+    def resume(self, now: float) -> None:
+        self._send_job(now)
+
+    def _send_job(self, now: float) -> None:
+        piece = self._feed.next()
+        if piece is None:
+            self._next_job_at = None
+            return
+        job_id = next(self._ids)
+        self._jobs.setdefault(job_id, deque(maxlen=_PER_ID)).appendleft(piece)
+        self._host.send(self._wire.encode(job_id, piece))
+        self._next_job_at = now + SEARCHED_PART * piece.hashes / self.rate_hs
+
+    def _found(self, reply: Nonce) -> None:
+        jobs = self._jobs.get(reply.job_id if reply.job_id is not None else -1)
+        if not jobs:
+            self._host.comm_error(f"nonce {reply.nonce.hex()} for job {reply.job_id}, never sent")
+            return
+        for piece in jobs:
+            solution = piece.solution(reply.nonce, _version(piece, reply))
+            if piece.is_met(solution):
+                self._host.solution(solution, True)
+                return
+        self._host.solution(jobs[0].solution(reply.nonce, _version(jobs[0], reply)), False)
+
+
+def _version(piece: Slice, reply: Nonce) -> int:
+    if reply.index is not None:
+        return next(islice(piece.versions(), reply.index, None), piece.version)
+    return piece.version | (reply.rolled or 0)
