@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sv2rig.devices.sighting import EmulatorClaims
-from sv2rig.emulation.ledger import Ledger
 from sv2rig.emulation.search import KnownAnswer
+from sv2rig.emulation.wires import Wires
 
 DEFAULT_TICKET_BITS = 16
 
@@ -41,10 +41,18 @@ class Emulator(Protocol):
     as reset_released, power_on, fan_percent, mhz.
     """
 
-    identity: Identity
-    ports: tuple[str, ...]
-    claims: EmulatorClaims
-    ledger: Ledger
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def ports(self) -> tuple[str, ...]: ...
+
+    @property
+    def claims(self) -> EmulatorClaims: ...
+
+    @property
+    def wires(self) -> Wires:
+        """Its ports' bytes, and with them its ledger."""
 
     def power_up(self, now: float) -> None:
         """Power has just come, at first or again after an unplug: everything as at power-on."""

@@ -10,15 +10,18 @@ from sv2rig.emulation.ledger import Ledger, Reply, WorkReceived
 class Inbound:
     """What reached one port and is not understood yet: `buffer`.
 
-    `breaks` are the offsets where bytes are not the host's own; `starts` those where a write of
-    the host began. Without a faulty wire only `starts` fills.
+    A faulty wire says beforehand what it does to the bytes that come next; from that, and from
+    where the host's writes began, follows whether a message is the host's own.
     """
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.offset = 0  # of buffer[0] in the port's whole stream
-        self._breaks: list[int] = []
-        self._starts: list[int] = []
+        self._foreign: list[int] = []  # offsets of bytes changed or added
+        self._gaps: list[int] = []  # offsets before which bytes are missing
+        self._starts: list[int] = []  # offsets where a write of the host began
+        self._headless: list[int] = []  # offsets where one began whose first byte is missing
+        self._in_step_at: int | None = 0  # the end of a message that was intact
 
     @property
     def end(self) -> int:
@@ -27,32 +30,44 @@ class Inbound:
 
     def feed(self, data: bytes) -> None:
         """Bytes of one write of the host."""
-        self._starts.append(self.end)
+        if self.end not in self._headless:
+            self._starts.append(self.end)
         self.buffer += data
 
-    def broken(self, offset: int) -> None:
-        """The byte to come at this offset was changed or added, or one before it was taken."""
-        self._breaks.append(offset)
+    def foreign(self, ahead: int) -> None:
+        """The byte that comes after `ahead` others was changed or added by the wire."""
+        self._foreign.append(self.end + ahead)
+
+    def gap(self, ahead: int) -> None:
+        """After `ahead` bytes more of the write to come, one is missing."""
+        (self._gaps if ahead else self._headless).append(self.end + ahead)
 
     def intact(self, size: int, framed: bool) -> bool:
-        """Whether the first bytes are what the host wrote as one message.
+        """Whether the first `size` bytes are what the host wrote as one message.
 
-        A frame that is not marked on the wire must also begin where a write began: after a lost
-        byte those that follow are the host's, but not in their places.
+        A message that nothing on the wire marks as one (not `framed`) must also begin where the
+        host began one: bytes after a lost one are the host's, but not in their places.
         """
-        last = self.offset + size
-        if any(self.offset <= at < last for at in self._breaks):
+        first, after = self.offset, self.offset + size
+        if any(first <= at < after for at in self._foreign):
             return False
-        return framed or self.offset in self._starts
+        if any(first < at < after for at in self._gaps):
+            return False
+        in_step = first == self._in_step_at and first not in self._headless
+        return framed or in_step or first in self._starts
 
     def take(self, size: int) -> bytes:
         """Removes the first bytes and returns them."""
         taken = bytes(self.buffer[:size])
         del self.buffer[:size]
         self.offset += len(taken)
-        self._breaks = [at for at in self._breaks if at >= self.offset]
-        self._starts = [at for at in self._starts if at >= self.offset]
+        for marks in (self._foreign, self._gaps, self._starts, self._headless):
+            marks[:] = [at for at in marks if at >= self.offset]
         return taken
+
+    def in_step(self, intact: bool) -> None:
+        """What was just taken was a message, intact or not: so is or is not known what follows."""
+        self._in_step_at = self.offset if intact else None
 
     def clear(self) -> None:
         """Forgets what is not understood yet."""
@@ -74,7 +89,9 @@ class Wires:
         """The first `size` bytes of a port, which are one work, entered in the ledger."""
         inbound = self.inbound[port]
         intact = inbound.intact(size, framed)
-        return inbound.take(size), self.ledger.work(now, intact)
+        taken = inbound.take(size)
+        inbound.in_step(intact)
+        return taken, self.ledger.work(now, intact)
 
     def send(self, port: int, data: bytes) -> None:
         """Bytes that are no nonce."""
@@ -102,6 +119,10 @@ class Wires:
         self._sent[port] += len(taken)
         self._outgoing[port].clear()
         return taken
+
+    def sent(self, port: int) -> int:
+        """How many bytes `take_output` has given of this port since the beginning."""
+        return self._sent[port]
 
     def power_up(self) -> None:
         """Nothing is under way on any port; offsets and the ledger go on."""
