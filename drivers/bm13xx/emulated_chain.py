@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sv2rig.bitcoin.sha256 import midstate
 from sv2rig.drivers.bm13xx.emulated_chip import (
     FAST_UART,
     MISC,
@@ -31,6 +30,8 @@ from sv2rig.drivers.bm13xx.emulated_frames import (
 )
 from sv2rig.drivers.bm13xx.emulated_space import JobSpace, Lane, owner
 from sv2rig.drivers.bm13xx.emulated_uart import EmulatedUart, divided_baud
+
+from sv2rig.bitcoin.sha256 import midstate
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.ledger import WorkReceived
 from sv2rig.emulation.search import HeaderBase, Hit, Search, known_versions
@@ -170,7 +171,8 @@ class EmulatedChain:
         elif register == VERSION_MASK and not self.model.midstates:
             self._wide = True
         elif register == (MISC if self.model.midstates else FAST_UART):
-            self._uart.change(divided_baud(value >> 8 & 0x1F), now)
+            if self._uart.change(divided_baud(value >> 8 & 0x1F), now):
+                self._wires.inbound[self._port].clear()  # sent at the old speed
 
     # jobs and nonces
 
@@ -282,9 +284,7 @@ class _Versions:
 def _midstates(data: bytes) -> list[tuple[int, ...]]:
     """From last word to first, each word big-endian, as jobs carry them."""
     return [
-        tuple(
-            int.from_bytes(data[at : at + 4], "big") for at in range(start + 28, start - 4, -4)
-        )
+        tuple(int.from_bytes(data[at : at + 4], "big") for at in range(start + 28, start - 4, -4))
         for start in range(0, len(data), 32)
     ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sv2rig.drivers.bm13xx.emulated_crc import crc5, crc16
+from sv2rig.emulation.crc import crc5, crc16
 
 _PREAMBLE = b"\x55\xaa"
 _JOB = 0x21

@@ -24,11 +24,13 @@ class EmulatedUart:
         self._host = RESET_BAUD
         self._settled = float("-inf")
 
-    def change(self, baud: int, now: float) -> None:
-        """The chips go to another speed at once."""
-        if abs(baud - self.baud) > self.baud * _TOLERANCE:
+    def change(self, baud: int, now: float) -> bool:
+        """The chips go to another speed at once; whether it is another."""
+        changed = abs(baud - self.baud) > self.baud * _TOLERANCE
+        if changed:
             self._settled = now + SETTLING
         self.baud = baud
+        return changed
 
     def hear(self, data: bytes, baud: int, now: float) -> bytes:
         """What the chips make of bytes that the host sent at its own speed."""

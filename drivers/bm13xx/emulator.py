@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
+
+from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
 from sv2rig.emulation.wires import Wires
 
@@ -12,7 +13,7 @@ from sv2rig.emulation.wires import Wires
 class EmulatedHashBoard:
     """A chain whose reset line and power are nobody's: it runs from the moment power comes."""
 
-    ports: tuple[str, ...] = ("data",)
+    ports = ("data",)
 
     def __init__(self, chip: str, chips: int, options: EmulatorOptions) -> None:
         if chip not in MODELS:
