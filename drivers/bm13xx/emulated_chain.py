@@ -171,8 +171,9 @@ class EmulatedChain:
         elif register == VERSION_MASK and not self.model.midstates:
             self._wide = True
         elif register == (MISC if self.model.midstates else FAST_UART):
-            if self._uart.change(divided_baud(value >> 8 & 0x1F), now):
-                self._wires.inbound[self._port].clear()  # sent at the old speed
+            changed = self._uart.change(divided_baud(value >> 8 & 0x1F), now)
+            if changed:
+                self._wires.inbound[self._port].clear()  # it was sent at the old speed
 
     # jobs and nonces
 

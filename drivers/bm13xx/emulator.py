@@ -20,7 +20,6 @@ class EmulatedHashBoard:
             raise ValueError(f"chip {chip!r}: one of {', '.join(MODELS)}")
         self.identity = Identity("bm13xx")
         self.wires = Wires(self.ports)
-        self.ledger = self.wires.ledger
         self.chain = EmulatedChain(self.wires, 0, MODELS[chip], chips, options)
         self.claims = EmulatorClaims(
             options.ticket_bits, self.chain.rate_hs, replay=bool(options.known)
@@ -31,6 +30,7 @@ class EmulatedHashBoard:
         self.chain.reset(held=False, now=now)
 
     def receive(self, port: int, data: bytes, baud: int, now: float) -> None:
+        assert port == 0, "a hash board has one port"
         self.chain.receive(data, baud, now)
 
     def take_output(self, port: int) -> bytes:

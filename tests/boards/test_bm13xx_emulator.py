@@ -108,7 +108,7 @@ def test_start_up_transcript(chip: str, transcript: str) -> None:
     for frame in vector["in"]["host_frames"]:
         expected = bytes.fromhex(reply) if bytes.fromhex(frame) == READ_ID else b""
         assert says(emulated, bytes.fromhex(frame)) == expected
-    assert emulated.ledger.works_received == 0
+    assert emulated.wires.ledger.works_received == 0
 
 
 @pytest.mark.parametrize("vector", vectors("bm13xx_commands.json"), ids=lambda v: v["id"])
@@ -181,7 +181,7 @@ def test_quick_solve_is_found_by_hashing(index: int) -> None:
     replies = frames(run(emulated, 1.2), 9)
     stated = vector["out"]["bm1397"]["reply"]
     assert (stated[4:12], stated[14:16]) in [(r[2:6].hex(), r[7:8].hex()) for r in replies]
-    assert emulated.ledger.hashes == pytest.approx(400_000, rel=0.01)
+    assert emulated.wires.ledger.hashes == pytest.approx(400_000, rel=0.01)
 
 
 HEADER = bytes(range(4)) + hashlib.sha256(b"a").digest() + hashlib.sha256(b"b").digest() + bytes(8)
@@ -210,7 +210,7 @@ def test_nonces_of_a_chain_rehash_and_come_from_their_chips(
     assert emulated.pins()["mhz"] == 525
     says(emulated, full_job(0x38, HEADER))
     replies = frames(run(emulated, 2.0), 11)
-    assert emulated.ledger.hashes == pytest.approx(pace, abs=4)
+    assert emulated.wires.ledger.hashes == pytest.approx(pace, abs=4)
     assert 0.6 < len(replies) / (pace / 4096) < 1.4
     for reply in replies:
         field = int.from_bytes(reply[8:10], "big")
@@ -283,7 +283,7 @@ def test_a_job_with_a_bad_check_is_no_work() -> None:
     job = bytearray(full_job(8, HEADER))
     job[40] ^= 1
     says(emulated, bytes(job) + READ_ID)
-    assert emulated.ledger.works_received == 0
+    assert emulated.wires.ledger.works_received == 0
     assert emulated.next_timeout() is None
 
 
@@ -292,7 +292,7 @@ def test_every_length_byte_in_use_is_taken(length: int) -> None:
     emulated = board()
     body = bytes((0x21, length)) + full_job(8, HEADER)[4:-2]
     says(emulated, b"\x55\xaa" + body + crc16(body))
-    assert emulated.ledger.works_received == 1
+    assert emulated.wires.ledger.works_received == 1
 
 
 def test_another_speed_is_garbage_until_the_host_follows() -> None:
