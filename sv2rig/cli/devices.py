@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
 from sv2rig.cli import rig_options
-from sv2rig.cli.output import print_json
+from sv2rig.cli.output import print_json, print_text
+
+if TYPE_CHECKING:
+    from sv2rig.boards.ports import Change
+    from sv2rig.rig.port_listing import ListedPort, PortListing
+
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Show boards as they are plugged in and out, until Ctrl-C.")
+]
 
 
-def devices(json: rig_options.Json = False) -> None:
+def devices(json: rig_options.Json = False, watch: Watch = False) -> None:
     """List what can mine here, and why what cannot does not.
 
     Each OpenCL device has run a small kernel in a process of its own, since a broken driver can
-    end the process that asks. Names in the first column go to --device.
+    end the process that asks. Names in the first column go to --device. Boards are listed
+    without opening their ports, which would reset some.
     """
+    from sv2rig.boards.driver import all_drivers
+    from sv2rig.rig.port_listing import PortListing
+
+    listing = PortListing(all_drivers().values())
+    if watch:
+        asyncio.run(_watch(listing, json))
+        return
+    computing, problems = _computing()
+    boards = _boards(listing)
+    if json:
+        ports = [_port_row(port) for port in boards]
+        print_json({"devices": computing, "problems": problems, "ports": ports})
+        return
+    for device in computing:
+        print_text(f"{device['id']:12} {device['kind']:10} {device['name']}")
+        print_text(f"{'':23} {device['detail']}")
+    for problem in problems:
+        print_text(f"does not work: {problem}")
+    for port in boards:
+        _print_port(port)
+
+
+def _computing() -> tuple[list[dict[str, str | int | None]], list[str]]:
+    """What this machine computes on, and what of it is broken."""
     from sv2rig.compute.cpu import available_cores, cpu_name
     from sv2rig.compute.native import usable_variants
     from sv2rig.compute.opencl_probe import probe
@@ -50,11 +86,78 @@ def devices(json: rig_options.Json = False) -> None:
             "driver": None,
         },
     ]
+    return listed, list(found.problems)
+
+
+def _boards(listing: PortListing) -> list[ListedPort]:
+    from sv2rig.boards.ports import PortWatcher
+    from sv2rig.boards.surroundings import look_around
+
+    return listing.of(PortWatcher().current(), look_around())
+
+
+async def _watch(listing: PortListing, json: bool) -> None:
+    from sv2rig.boards.ports import PortWatcher
+    from sv2rig.cli.signals import stop_requested
+
+    async def follow() -> None:
+        watcher = PortWatcher()
+        async for change in watcher.changes():
+            _print_change(listing, change, await asyncio.to_thread(watcher.current), json)
+
+    stopped = asyncio.create_task(stop_requested().wait())
+    following = asyncio.create_task(follow())
+    await asyncio.wait((stopped, following), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if following.done():
+        following.result()
+    following.cancel()
+
+
+def _print_change(
+    listing: PortListing, change: Change, plugged: tuple[Any, ...], json: bool
+) -> None:
+    from sv2rig.boards.surroundings import look_around
+
+    around = look_around()
+    gone = listing.of(change.removed, around)
+    came = [port for port in listing.of(plugged, around) if port.sighting in change.added]
     if json:
-        print_json({"devices": listed, "problems": list(found.problems)})
+        added = [_port_row(port) for port in came]
+        print_json({"added": added, "removed": [port.sighting.usb_path for port in gone]})
         return
-    for device in listed:
-        typer.echo(f"{device['id']:12} {device['kind']:10} {device['name']}")
-        typer.echo(f"{'':23} {device['detail']}")
-    for problem in found.problems:
-        typer.echo(f"does not work: {problem}")
+    for port in gone:
+        print_text(f"- {port.name}  {port.title}")
+    for port in came:
+        _print_port(port, "+ ")
+
+
+def _print_port(port: ListedPort, mark: str = "") -> None:
+    print_text(f"{mark}{port.name:22} {port.state}: {port.title}")
+    driver = f"driver {port.choice.driver}: " if port.choice.driver else ""
+    for line in (f"{driver}{port.choice.reason}", *(problem.text for problem in port.problems)):
+        print_text(f"{'':23} {line}")
+
+
+def _port_row(port: ListedPort) -> dict[str, Any]:
+    seen = port.sighting
+    return {
+        "name": port.name,
+        "id": port.device_id,
+        "state": port.state,
+        "driver": port.choice.driver,
+        "reason": port.choice.reason,
+        "problems": [
+            {"obstacle": problem.obstacle.value, "text": problem.text, "blocks": problem.blocks}
+            for problem in port.problems
+        ],
+        "usb_path": seen.usb_path,
+        "vid": seen.vid,
+        "pid": seen.pid,
+        "manufacturer": seen.manufacturer,
+        "product": seen.product,
+        "serial": seen.serial,
+        "ports": [{"path": each.path, "interface": each.interface} for each in seen.ports],
+        "kernel_driver": seen.kernel_driver,
+        "emulated": seen.emulator is not None,
+    }

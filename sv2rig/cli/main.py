@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sv2rig import __version__
-from sv2rig.cli import bench, demo, devices, keys, mine, pool, selftest
+from sv2rig.cli import bench, demo, devices, keys, mine, pool, selftest, udev
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
 app = typer.Typer(
@@ -25,6 +25,9 @@ app = typer.Typer(
 )
 pool_app = typer.Typer(no_args_is_help=True, help="The pool's side of Stratum V2.")
 keys_app = typer.Typer(no_args_is_help=True, help="A pool's authority keys, which miners pin.")
+udev_app = typer.Typer(
+    no_args_is_help=True, help="Rules that give you the boards and keep other programs off them."
+)
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
 app.command("devices")(devices.devices)
@@ -32,8 +35,12 @@ app.command("bench")(bench.bench)
 app.command("selftest")(selftest.selftest)
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
+app.add_typer(udev_app, name="udev")
 pool_app.command("run")(pool.run)
 keys_app.command("new")(keys.new)
+udev_app.command("install")(udev.install)
+udev_app.command("print")(udev.print_)
+udev_app.command("check")(udev.check)
 
 
 def _version(wanted: bool) -> None:

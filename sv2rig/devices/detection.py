@@ -201,9 +201,9 @@ def _unclaimed(sighting: Sighting, claims: Sequence[_Claim]) -> Choice:
         for board in boards:
             if score(board.pattern, sighting) is not None:
                 return Choice(verdict, board.advice, pattern=board.pattern)
-    if not sighting.ports and not claims:
+    if not (sighting.ports or claims or is_shared_id(sighting.vid, sighting.pid)):
         return Choice(Verdict.UNKNOWN, "no driver knows it")
-    if is_shared_id(sighting.vid, sighting.pid):
+    if is_shared_id(sighting.vid, sighting.pid) and sighting.vid is not None:
         what = "a serial bridge that does not say what is behind it"
     elif sighting.vid is None:
         what = "a serial port; nothing says what is behind it"
@@ -214,7 +214,8 @@ def _unclaimed(sighting: Sighting, claims: Sequence[_Claim]) -> Choice:
 
 def _how(sighting: Sighting, claims: Sequence[_Claim]) -> str:
     what = sighting.ports[0].path if sighting.ports else sighting.usb_path
-    kind = "serial" if sighting.ports else "usb"
+    serial = bool(sighting.ports) or is_shared_id(sighting.vid, sighting.pid)
+    kind = "serial" if serial else "usb"
     driver = _names(claims)
     if sighting.emulator is not None and sighting.emulator.driver is not None:
         driver = sighting.emulator.driver

@@ -7,10 +7,10 @@ run any threads it likes, and calls its sink only on the event loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sv2rig.devices.work import Solution, Work
 
@@ -111,7 +111,11 @@ class DeviceSink(Protocol):
         """The Work's whole space is searched or about to be: more work is wanted."""
 
     def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
-        """A new state, with its reason in words a person can act on."""
+        """A new state, with its reason in words a person can act on. A device that is LOST has
+        freed all it held and reports nothing more."""
+
+    def comm_error(self, device_id: str, text: str) -> None:
+        """Bytes from the device that were no answer of its: damaged, or out of step."""
 
 
 class Device(Protocol):
@@ -134,3 +138,28 @@ class Device(Protocol):
 
     def stop(self) -> None:
         """Stop hashing and free everything; blocks 1 s at most. Safe to call twice."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A device whose `info.settings` can be set while it runs."""
+
+    def adjust(self, name: str, value: float) -> None:
+        """Takes effect soon; ValueError says what is allowed."""
+
+
+@runtime_checkable
+class Identifiable(Protocol):
+    """A device that can show where it is, as by a blinking light."""
+
+    def identify(self) -> None:
+        """Shows itself for some seconds."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A device that can look for its best frequency by itself."""
+
+    def tune(self, goal: str, limits: Mapping[str, float]) -> None:
+        """Begins to look for the most "hashrate" or the best "efficiency" within limits by name,
+        as maximum_temperature_c; ValueError says why it cannot."""

@@ -199,9 +199,14 @@ class Search:
             ((counter - self._first) * bases + index, index, counter)
             for index, scan in enumerate(self._scans)
             for counter in scan.find(first, size)
+            if self._meets(index, counter)
         ]
         self._hits.extend(sorted(found))
         self._computed += size
+
+    def _meets(self, index: int, counter: int) -> bool:
+        """Whether a hit of the scan, which compares top words, meets the whole ticket."""
+        return self.ticket >> 224 > 0 or self._hit(index, counter, 0.0).value <= self.ticket
 
     def _hit(self, index: int, counter: int, due: float) -> Hit:
         base = self._bases[index]

@@ -226,6 +226,8 @@ def test_the_user_may_drive_what_is_listed_as_a_network_miner() -> None:
 def test_what_is_no_board_and_what_has_no_usb() -> None:
     keyboard = Sighting("1-3", 0x046D, 0xC31C, product="Keyboard")
     assert choose(keyboard, DRIVERS).verdict is Verdict.UNKNOWN
+    no_tty = replace(UNNAMED, ports=())  # its kernel driver is missing: worth listing
+    assert "--device serial:1-1?driver=" in choose(no_tty, DRIVERS).reason
     port = Sighting("tty:/dev/ttyS0", ports=(Port("/dev/ttyS0"),))
     assert choose(port, DRIVERS).verdict is Verdict.NEEDS_OPT_IN
     assert choose(port, DRIVERS, [OptIn("/dev/ttyS0", "fpga_uart")]).driver == "fpga_uart"

@@ -27,7 +27,7 @@ def test_it_starts_up_and_mines() -> None:
         icarus.stop()
         await icarus.stopped()
         assert board.open_lines == 0
-        ledger = board.emulator.ledger
+        ledger = board.emulator.wires.ledger
         assert ledger.replies_sent - 1 - len(sink.found) in (0, 1)
 
     run_virtual(main())

@@ -20,7 +20,7 @@ def run_unprivileged(imports: str, code: str, *arguments: str) -> str:
     """What the code printed. Rights are dropped after the imports: the checkout may be root's."""
     program = _PRELUDE.format(imports=imports, code=code)
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-P", "-c", program, *arguments],
         capture_output=True,
         text=True,
         timeout=30,
