@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sv2rig import __version__
-from sv2rig.cli import bench, demo, devices, keys, mine, pool, selftest, udev
+from sv2rig.cli import bench, demo, devices, emulate, keys, mine, pool, selftest, udev
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("mine")(mine.mine)
 app.command("devices")(devices.devices)
 app.command("bench")(bench.bench)
 app.command("selftest")(selftest.selftest)
+app.command("emulate")(emulate.emulate)
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(udev_app, name="udev")

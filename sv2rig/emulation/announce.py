@@ -83,20 +83,34 @@ class Name:
 
     def retract(self) -> None:
         """The board is gone: its announcement first, then its ports."""
-        told = self.folder / f"{self.text}.json"
-        links = [self.folder / self.text]
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            ports = msgspec.json.decode(told.read_bytes(), type=_Ports).ports
-            links += [self.folder / Path(port.path).name for port in ports]
-        told.unlink(missing_ok=True)
-        for link in links:
-            link.unlink(missing_ok=True)
+        _retract(self.folder, self.text)
 
     def give_back(self) -> None:
         """The end of the emulator."""
         self.retract()
         (self.folder / f"{self.text}.lock").unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what emulators left that died without a chance to."""
+    for lock in make_folder(folder).glob("*.lock"):
+        descriptor = _lock(lock)
+        if descriptor is not None:
+            _retract(folder, lock.stem)
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _retract(folder: Path, name: str) -> None:
+    told = folder / f"{name}.json"
+    links = [folder / name]
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        ports = msgspec.json.decode(told.read_bytes(), type=_Ports).ports
+        links += [folder / Path(port.path).name for port in ports]
+    told.unlink(missing_ok=True)
+    for link in links:
+        link.unlink(missing_ok=True)
 
 
 class _PortLeft(msgspec.Struct):

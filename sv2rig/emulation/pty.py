@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Self
 
-from sv2rig.emulation.announce import Name
+from sv2rig.emulation.announce import Name, sweep
 from sv2rig.emulation.emulator import Emulator
 from sv2rig.emulation.faults import FaultyBoard
 from sv2rig.emulation.pty_port import Presence, PtyPort
@@ -19,6 +19,7 @@ class Bus:
     """The boards of this process; use it as a context."""
 
     def __init__(self, folder: Path) -> None:
+        sweep(folder)
         self.folder = folder
         self.boards: list[PtyBoard] = []
         self._loop = asyncio.get_running_loop()
