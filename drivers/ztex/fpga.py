@@ -24,7 +24,7 @@ class Fpga:
         self.multiplier = miner.multiplier
         self.job: Slice | None = None
         self.stopped: str | None = None  # why it is not used any more
-        self.paused = False
+        self.needs_clock = True  # it has none after a reset, and while it is suspended
         self.is_read = False  # a reading is under way
         self.is_done = False  # it wants another job
         self.barren_jobs = 0  # in a row: not one reading of them was right
@@ -68,7 +68,8 @@ class Fpga:
         self._before.clear()
         self._reported.clear()
         self._known = frozenset()
-        self.is_read = self.is_done = self.paused = False
+        self.is_read = self.is_done = False
+        self.needs_clock = True
         self._was_right = True
         self.barren_jobs = 0
 
