@@ -142,6 +142,8 @@ class Board:
         self.comm_errors += 1
         self.last_damage = reason
         self.plug.supervisor.comm_error(self._loop.time())
+        if self._life is not None:  # secure() has no rig to tell
+            self._sink.comm_error(self.plug.device_id, reason)
 
     # -- Device
 
