@@ -150,6 +150,8 @@ class Board:
         """Count a communication error (Host.comm_error)."""
         self._sink.comm_error(self.plug.device_id, reason)
         self.plug.supervisor.comm_error(self._loop.time())
+        if self._life is not None:  # secure() has no rig to tell
+            self._sink.comm_error(self.plug.device_id, reason)
 
     # -- Device
 
