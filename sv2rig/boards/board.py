@@ -121,7 +121,7 @@ class Board:
         """The readings, once a second."""
         return Telemetry()
 
-    async def apply(self, name: str, value: float) -> None:
+    async def apply(self, _name: str, value: float) -> None:
         """A setting changed while the board runs (it is in plug.settings already)."""
 
     async def shut_down(self) -> None:

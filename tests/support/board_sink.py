@@ -87,9 +87,6 @@ class RecordingSink:
         self.states.append((state, reason))
         self._changed.set()
 
-    def comm_error(self, _device_id: str, text: str) -> None:
-        assert text
-
     async def state(self, wanted: DeviceState, within_s: float = 7200) -> None:
         """Returns when this state is told of."""
         await self._until(lambda: any(state is wanted for state, _ in self.states), within_s)
