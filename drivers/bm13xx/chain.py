@@ -116,7 +116,7 @@ class Chain:
                 return found
         came = f"{len(heard)} bytes that are none ({heard[:16].hex()})" if heard else "nothing"
         raise BoardError(
-            f"no answer of a BM13xx chip at {START_BAUD} baud, {came} came: check power, reset, wiring"
+            f"no BM13xx chip answers at {START_BAUD} baud, {came} came: check power, reset, wiring"
         )
 
     def _check_count(self) -> None:

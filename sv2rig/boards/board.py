@@ -148,7 +148,6 @@ class Board:
 
     def damage(self, reason: str) -> None:
         """Count a communication error (Host.comm_error)."""
-        self._sink.comm_error(self.plug.device_id, reason)
         self.plug.supervisor.comm_error(self._loop.time())
         if self._life is not None:  # secure() has no rig to tell
             self._sink.comm_error(self.plug.device_id, reason)
