@@ -7,9 +7,10 @@ MOST_LINES = 20
 
 
 class LineQuota:
-    """At most MOST_LINES of WINDOW_S; the last one says that more are held back."""
+    """At most `most` lines of WINDOW_S; the last one says that more are held back."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_LINES) -> None:
+        self._most = most
         self._since = float("-inf")
         self._used = 0
 
@@ -18,8 +19,8 @@ class LineQuota:
         if now - self._since >= WINDOW_S:
             self._since, self._used = now, 0
         self._used += 1
-        if self._used > MOST_LINES:
+        if self._used > self._most:
             return None
-        if self._used == MOST_LINES:
+        if self._used == self._most:
             return f"{text} (more such lines are held back for a minute)"
         return text

@@ -67,9 +67,9 @@ class FpgaBoard(UartBoard):
 class Kc705(FpgaBoard):
     """Text lines: 88 hex digits are work, 8 are a nonce, 4 are the die's temperature.
 
-    Digits shift into a register of 44 bytes, and a line feed makes work of what the register
-    holds: after a line that is too short, of some older digits too. A range goes on past a nonce
-    and ends in silence.
+    Digits shift into a register of 44 bytes in pairs, and a line feed makes work of what the
+    register holds: after a line that is too short, of some older digits too. Only a line feed ends
+    a pair that lacks a digit. A range goes on past a nonce and ends in silence.
     """
 
     DIGITS = 88
@@ -102,10 +102,13 @@ class Kc705(FpgaBoard):
     def _understand(self, now: float) -> None:
         inbound = self.wires.inbound[DATA]
         while (length := inbound.buffer.find(b"\n") + 1) > 0:
-            # Only the last digits count: what came before them is not part of the work.
-            for byte in inbound.take(max(0, length - self.DIGITS - 1)):
-                self._register.shift(byte)
-            line, work = self.wires.take_work(DATA, min(length, self.DIGITS + 1), now, framed=False)
+            # What whole pairs of digits came too early are not part of the work.
+            spare = max(0, length - self.DIGITS - 1)
+            if spare % 2 == 0:
+                for byte in inbound.take(spare):
+                    self._register.shift(byte)
+                length -= spare
+            line, work = self.wires.take_work(DATA, length, now, framed=False)
             for byte in line[:-1]:
                 self._register.shift(byte)
             base = _base_of_registers(self._register.line_feed())

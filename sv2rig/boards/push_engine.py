@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from typing import Protocol
 
 from sv2rig.bitcoin.sha256 import compress
@@ -209,8 +210,10 @@ class PushEngine:
                 if piece is self._current:
                     self._go_on(now)
                 return
-        if self._pads is not None:
-            self._probed(nonce, now)
+        if self._pads is not None and self._is_probes(nonce):
+            self.probes_answered += 1
+            self._pads = self._deadline = None
+            self._push(now)
             return
         blamed = self._current or next(iter(self._before), None)
         if blamed is None:
@@ -240,22 +243,17 @@ class PushEngine:
         self._host.send(self._probe.frame)
         self._deadline = now + 0.1 + 1.5 * self._probe.hashes / self.timing.rate_hs
 
-    def _probed(self, nonce: bytes, now: float) -> None:
-        assert self._probe is not None
-        if not self._probe.is_answered_by(nonce, self.timing.ticket):
-            self._host.comm_error(f"nonce {nonce.hex()} is not the probe's")
-            return
-        self.probes_answered += 1
-        self._pads = self._deadline = None
-        self._push(now)
+    def _is_probes(self, nonce: bytes) -> bool:
+        return self._probe is not None and self._probe.is_answered_by(nonce, self.timing.ticket)
 
 
 def _pads(frame_bytes: int) -> Iterator[int]:
-    """How many bytes to add before each try, the likeliest first: none was lost, one was lost, one
-    was too many, two ..., and around again."""
+    """How many bytes to add before each try: none was lost (twice: the try itself may be damaged),
+    one was lost, one was too many; then these again and two lost; and so on, in widening rounds."""
+    yield 0
     made_up = 0
-    while True:
-        for wrong in range(frame_bytes // 2 + 1):
+    for widest in count(1):
+        for wrong in range(min(widest, frame_bytes // 2) + 1):
             for wanted in dict.fromkeys((wrong, -wrong % frame_bytes)):
                 yield (wanted - made_up) % frame_bytes
                 made_up = wanted

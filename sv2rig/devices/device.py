@@ -7,10 +7,10 @@ run any threads it likes, and calls its sink only on the event loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sv2rig.devices.work import Solution, Work
 
@@ -94,11 +94,13 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Readings; None where the hardware does not say."""
+    """Readings; None where the hardware does not say. `counted_hs`: the hash rate by the
+    hardware's own counters."""
 
     temperature_c: float | None = None
     fan_percent: float | None = None
     power_w: float | None = None
+    counted_hs: float | None = None
 
 
 class DeviceSink(Protocol):
@@ -111,7 +113,11 @@ class DeviceSink(Protocol):
         """The Work's whole space is searched or about to be: more work is wanted."""
 
     def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
-        """A new state, with its reason in words a person can act on."""
+        """A new state, with its reason in words a person can act on. A device that is LOST has
+        freed all it held and reports nothing more."""
+
+    def comm_error(self, device_id: str, text: str) -> None:
+        """Bytes from the device that were no answer of its: damaged, or out of step."""
 
 
 class Device(Protocol):
@@ -134,3 +140,39 @@ class Device(Protocol):
 
     def stop(self) -> None:
         """Stop hashing and free everything; blocks 1 s at most. Safe to call twice."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A device whose `info.settings` can be set while it runs."""
+
+    def setting(self, name: str) -> float:
+        """What is set now, of a name in `info.settings`."""
+
+    def adjust(self, name: str, value: float) -> None:
+        """Takes effect soon; ValueError says what is allowed."""
+
+
+@runtime_checkable
+class Identifiable(Protocol):
+    """A device that can show where it is, as by a blinking light."""
+
+    def identify(self) -> Awaitable[None] | None:
+        """Shows itself for some seconds."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A device that can look for its best frequency by itself."""
+
+    def tune(self, goal: str, limits: Mapping[str, float]) -> None:
+        """Begins to look for the most "hashrate" or the best "efficiency" within limits by name,
+        as maximum_temperature_c; ValueError says why it cannot."""
+
+
+@runtime_checkable
+class EndsLater(Protocol):
+    """A device whose stop() only begins its end: a board that has to cool first."""
+
+    async def stopped(self) -> None:
+        """Returns when it may be left alone."""

@@ -41,10 +41,18 @@ class Emulator(Protocol):
     as reset_released, power_on, fan_percent, mhz.
     """
 
-    identity: Identity
-    ports: tuple[str, ...]
-    claims: EmulatorClaims
-    wires: Wires  # with its ledger
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def ports(self) -> tuple[str, ...]: ...
+
+    @property
+    def claims(self) -> EmulatorClaims: ...
+
+    @property
+    def wires(self) -> Wires:
+        """Its ports' bytes, and with them its ledger."""
 
     def power_up(self, now: float) -> None:
         """Power has just come, at first or again after an unplug: everything as at power-on."""

@@ -168,7 +168,7 @@ class Search:
 
     def exhausted(self, now: float) -> bool:
         """Whether the range is searched to its end, or there is none."""
-        return self._reached(now) >= self._total
+        return self._due(self._total) <= now
 
     @property
     def _total(self) -> int:
@@ -176,6 +176,8 @@ class Search:
 
     def _reached(self, now: float) -> float:
         """How many hashes the pace has come to; the last may be partly done."""
+        if self.exhausted(now):  # by the same sum as its time was told, or rounding keeps it short
+            return float(self._total)
         since, done = self._since
         return min(done + (now - since) * self.rate_hs, float(self._total))
 
@@ -199,9 +201,14 @@ class Search:
             ((counter - self._first) * bases + index, index, counter)
             for index, scan in enumerate(self._scans)
             for counter in scan.find(first, size)
+            if self._meets(index, counter)
         ]
         self._hits.extend(sorted(found))
         self._computed += size
+
+    def _meets(self, index: int, counter: int) -> bool:
+        """Whether a hit of the scan, which compares top words, meets the whole ticket."""
+        return self.ticket >> 224 > 0 or self._hit(index, counter, 0.0).value <= self.ticket
 
     def _hit(self, index: int, counter: int, due: float) -> Hit:
         base = self._bases[index]

@@ -45,7 +45,6 @@ class UartBoard:
         self.baud = baud
         self.claims = EmulatorClaims(options.ticket_bits, rate_hs, replay=bool(options.known))
         self.wires = Wires(self.ports)
-        self.ledger = self.wires.ledger
         self.search = Search(rate_hs, options.ticket_bits, options.known)
         self._faults = options.faults
         self._golden = golden
@@ -64,7 +63,7 @@ class UartBoard:
         bytes_heard = heard(data, baud, self.baud)
         if bytes_heard is not data:
             for place in range(len(bytes_heard)):
-                inbound.broken(inbound.end + place)
+                inbound.foreign(place)
         inbound.feed(bytes_heard)
         self._understand(now)
 
@@ -81,7 +80,7 @@ class UartBoard:
                 self._found(hit, self._work, now)
         if self._work and self.search.exhausted(now):
             self._range_ended(now)
-        self.ledger.hashes = self.search.hashes(now)
+        self.wires.ledger.hashes = self.search.hashes(now)
 
     def pins(self) -> dict[str, float]:
         return {"power_on": 1.0, "hashing": float(self._work is not None)}

@@ -16,7 +16,8 @@ class MiningContext:
     """The scheduler, the tallies, and three ways out.
 
     `assign` carries Assignments to the devices; `report(level, text, device_id)` tells people;
-    `utc` is Unix seconds. `rates` holds what each device hashes (hashes a second).
+    `utc` is Unix seconds. `rates` holds the devices that can take work now, and what
+    each hashes (hashes a second).
     """
 
     scheduler: Scheduler

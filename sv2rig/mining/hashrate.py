@@ -5,8 +5,10 @@ Pure: time is passed in, as monotonic seconds. Rates are hashes a second.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sv2rig.bitcoin.target import expected_hashes
 
@@ -68,39 +70,66 @@ class HashMeter:
         return self._windows[window_s].rate()
 
 
+@dataclass(slots=True)
+class _Step:
+    began: float
+    solutions: int = 0
+    hashes: int = 0
+
+
 class SolutionMeter:
     """The hash rate that a device's re-hashed solutions prove: each stands for 2^256 / (ticket + 1)
-    hashes, whatever its own counter says."""
+    hashes, whatever its own counter says.
+
+    Solutions are kept in steps of 1/64 of the window, so that a meter stays small at any rate.
+    """
 
     def __init__(self, window_s: float = 900.0) -> None:
         self._window_s = window_s
         self._since: float | None = None
-        self._solutions: deque[tuple[float, float]] = deque()
+        self._steps: deque[_Step] = deque()
+        self._solutions = 0
+        self._hashes = 0
 
     def start(self, now: float) -> None:
         """The device began to hash; what was proved before is forgotten."""
         self._since = now
-        self._solutions.clear()
+        self._steps.clear()
+        self._solutions = self._hashes = 0
 
     def add(self, now: float, ticket: int) -> None:
         """A valid solution of Work with this ticket."""
         if self._since is None:
             self._since = now
-        self._solutions.append((now, float(expected_hashes(ticket))))
+        hashes = round(expected_hashes(ticket))
+        step = self._steps[-1] if self._steps else None
+        if step is None or now - step.began >= self._window_s / _SAMPLES:
+            step = _Step(now)
+            self._steps.append(step)
+        step.solutions += 1
+        step.hashes += hashes
+        self._solutions += 1
+        self._hashes += hashes
         self._forget(now)
 
     def rate(self, now: float) -> float | None:
         """Hashes a second over the window, or since the start if that is shorter; None below 16
         solutions."""
         self._forget(now)
-        if self._since is None or len(self._solutions) < _FEWEST_SOLUTIONS:
+        if self._since is None or self._solutions < _FEWEST_SOLUTIONS:
             return None
         span = min(self._window_s, now - self._since)
-        return sum(hashes for _, hashes in self._solutions) / span if span > 0 else None
+        return self._hashes / span if span > 0 else None
+
+    def error(self, now: float) -> float | None:
+        """The relative standard deviation of rate(): 1 / sqrt(n) of n solutions; None with it."""
+        return None if self.rate(now) is None else 1 / math.sqrt(self._solutions)
 
     def _forget(self, now: float) -> None:
-        while self._solutions and self._solutions[0][0] <= now - self._window_s:
-            self._solutions.popleft()
+        while self._steps and self._steps[0].began <= now - self._window_s:
+            step = self._steps.popleft()
+            self._solutions -= step.solutions
+            self._hashes -= step.hashes
 
 
 class NominalRate:

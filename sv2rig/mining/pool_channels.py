@@ -24,6 +24,7 @@ from sv2rig.sv2.tlv import TLV
 
 # Shares that a pool answers late or never; beyond it the oldest counts as unacknowledged.
 MOST_UNANSWERED = 4096
+MOST_NAMES = 8  # in one line
 
 Send = Callable[[Message, tuple[TLV, ...]], None]
 
@@ -50,6 +51,15 @@ class OpenChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request to open a channel. `is_first`: one of those made as the connection began."""
+
+    device_ids: tuple[str, ...]
+    rate_hs: float
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Sent:
     device_id: str
     is_block: bool
@@ -58,7 +68,14 @@ class _Sent:
 class PoolChannels:
     """Opens the channels, follows their jobs, submits shares and counts the answers."""
 
-    def __init__(self, context: MiningContext, channels: ClientChannels, send: Send) -> None:
+    def __init__(
+        self,
+        context: MiningContext,
+        channels: ClientChannels,
+        send: Send,
+        user: str,
+        standard: bool,
+    ) -> None:
         self.open: dict[int, OpenChannel] = {}
         self.latency_s: float | None = None
         self.share_accepted = False
@@ -69,21 +86,43 @@ class PoolChannels:
         self._context = context
         self._channels = channels
         self._send = send
+        self._user = user
+        self._standard = standard
         self._complaints = LineQuota()
-        self._requests: dict[int, tuple[str, ...]] = {}
+        self._requests: dict[int, _Asked] = {}
         self._asked_at: float | None = None
         self._sent: dict[tuple[int, int], _Sent] = {}
 
-    def open_all(self, user: str, standard: bool, now: float) -> None:
+    def open_all(self, now: float) -> None:
         """Ask for one standard channel a device, or one extended channel for all of them."""
-        context = self._context
-        self._asked_at = now
-        groups = [(d,) for d in context.rates] if standard else [tuple(context.rates)]
+        devices = self._context.rates
+        groups = [(name,) for name in devices] if self._standard else [tuple(devices)]
         for device_ids in groups:
-            rate = context.rate_of(device_ids)
-            ask = self._channels.open_standard if standard else self._channels.open_extended
-            self._requests[ask(user, rate)] = device_ids
+            if device_ids:
+                self._ask(device_ids, now, is_first=True)
         self.flush()
+
+    def device_added(self, device_id: str, now: float) -> None:
+        """A device can take work: it gets a share of the extended channel or a standard one of its
+        own, unless it has one still."""
+        asked_for = (name for asked in self._requests.values() for name in asked.device_ids)
+        having = (name for channel in self.open.values() for name in channel.device_ids)
+        if device_id in asked_for or device_id in having:
+            return
+        if self._standard or not (self.open or self._requests):
+            self._ask((device_id,), now, is_first=False)
+        elif self.open:
+            channel_id, channel = next(iter(self.open.items()))
+            channel.device_ids += (device_id,)
+            self._context.assign(self._context.scheduler.bind(device_id, channel_id, now))
+        self.flush()
+
+    def _ask(self, device_ids: tuple[str, ...], now: float, is_first: bool) -> None:
+        if self._asked_at is None:
+            self._asked_at = now
+        rate = self._context.rate_of(device_ids)
+        ask = self._channels.open_standard if self._standard else self._channels.open_extended
+        self._requests[ask(self._user, rate)] = _Asked(device_ids, rate, is_first)
 
     def receive(self, message: Message, now: float) -> None:
         """A message of the pool's. Raises ConnectionFault and NoChannelLeftError."""
@@ -139,14 +178,20 @@ class PoolChannels:
         self.flush()
 
     def device_gone(self, device_id: str) -> None:
-        """Nobody mines for this device any more; a channel that was its alone is closed."""
+        """Nobody mines for this device any more; a standard channel that was its own is closed. An
+        extended one stays open for the devices to come."""
         for channel_id, channel in list(self.open.items()):
             channel.device_ids = tuple(name for name in channel.device_ids if name != device_id)
-            if not channel.device_ids:
+            if not channel.device_ids and not channel.is_extended:
                 del self.open[channel_id]
                 for number in self._channels.close(channel_id, "its device is gone"):
                     self._unacknowledged(channel_id, number)
         self.flush()
+
+    @property
+    def awaits_nothing(self) -> bool:
+        """Whether the pool owes no channel and no job: there is no device to mine with."""
+        return not self._requests and not any(c.device_ids for c in self.open.values())
 
     @property
     def unanswered(self) -> int:
@@ -197,25 +242,29 @@ class PoolChannels:
         if self.latency_s is None and self._asked_at is not None:
             # Acknowledgements may be batched; a request to open is answered at once.
             self.latency_s = now - self._asked_at
-        asked_for = self._requests.pop(event.request_id)
-        device_ids = tuple(name for name in asked_for if name in self._context.rates)
-        if not device_ids:  # all unplugged since we asked
+        asked = self._requests.pop(event.request_id)
+        # Since we asked, devices may have been unplugged, and on an extended channel come too.
+        able = self._context.rates
+        device_ids = tuple(n for n in asked.device_ids if n in able or event.is_extended)
+        if not device_ids:
             self._channels.close(event.channel_id, "its device is gone")
             return
-        rate = self._context.rate_of(device_ids)
+        if event.is_extended:
+            device_ids = tuple(able)
         self.open[event.channel_id] = OpenChannel(
-            device_ids, event.is_extended, NominalRate(rate), event.target
+            device_ids, event.is_extended, NominalRate(asked.rate_hs), event.target
         )
         for device_id in device_ids:
             self._context.assign(self._context.scheduler.bind(device_id, event.channel_id, now))
-        kind = "extended" if event.is_extended else "standard"
-        self._report(
-            "info", f"{kind} channel {event.channel_id} is open for {', '.join(device_ids)}"
-        )
+        if asked.is_first:  # of boards plugged in later, the rig says that they mine
+            kind = "extended" if event.is_extended else "standard"
+            names = _names(device_ids)
+            self._report("info", f"{kind} channel {event.channel_id} is open for {names}")
 
     def _shut(self, event: events.OpenRefused | events.ChannelClosed, now: float) -> None:
         if isinstance(event, events.OpenRefused):
-            devices = ", ".join(self._requests.pop(event.request_id, ()))
+            asked = self._requests.pop(event.request_id, None)
+            devices = _names(asked.device_ids) if asked else "nobody"
             text = f"the pool refused a channel for {devices}: {event.fault or repr(event.code)}"
         else:
             for channel_id in event.channel_ids:
@@ -281,3 +330,9 @@ class PoolChannels:
 
     def _report(self, level: str, text: str) -> None:
         self._context.report(level, text, None)
+
+
+def _names(device_ids: tuple[str, ...]) -> str:
+    if not device_ids:
+        return "devices to come"
+    return ", ".join(device_ids) if len(device_ids) <= MOST_NAMES else f"{len(device_ids)} devices"

@@ -45,6 +45,7 @@ class _Device:
     work: Work | None = None
     cut_for_hs: float = ASSUMED_HASHRATE_HS
     wait_until: float = math.inf
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +92,19 @@ class Scheduler:
         device = self._devices[device_id] = _Device(capabilities, channel_id)
         if _is_rate(hashrate_hs):
             device.hashrate_hs = hashrate_hs
+        return self._assign([device_id], now)
+
+    def pause(self, device_id: str, now: float) -> list[Assignment]:
+        """No Work until resume(): the device idles, but may still answer for what it had."""
+        device = self._devices[device_id]
+        device.paused = True
+        return self._assign([device_id], now)
+
+    def resume(self, device_id: str, capabilities: Capabilities, now: float) -> list[Assignment]:
+        """The device takes Work again, perhaps in another shape than before."""
+        device = self._devices[device_id]
+        device.capabilities = capabilities
+        device.paused = False
         return self._assign([device_id], now)
 
     def remove_device(self, device_id: str) -> None:
@@ -180,6 +194,10 @@ class Scheduler:
             return Judgement(Verdict.UNKNOWN_WORK, f"device {device_id} was removed")
         return self._judge(device, solution, now)
 
+    def knows(self, device_id: str) -> bool:
+        """Whether the device was added and not removed."""
+        return device_id in self._devices
+
     def work_of(self, device_id: str) -> Work | None:
         """What the device was last told to search."""
         return self._devices[device_id].work
@@ -213,7 +231,7 @@ class Scheduler:
         return [name for name, d in self._devices.items() if d.channel_id == channel_id]
 
     def _job_of(self, device: _Device) -> Job | None:
-        if device.channel_id is None:
+        if device.channel_id is None or device.paused:
             return None
         channel = self._channels.get(device.channel_id)
         return None if channel is None else channel.job
@@ -230,10 +248,11 @@ class Scheduler:
         job = self._job_of(device)
         if job is not None:
             device.cut_for_hs = device.hashrate_hs
+            fixed = device.capabilities.ticket
             request = Request(
                 capabilities=device.capabilities,
                 hashes=int(device.hashrate_hs * WORK_SECONDS),
-                ticket=ticket_for(job.target, device.hashrate_hs),
+                ticket=ticket_for(job.target, device.hashrate_hs) if fixed is None else fixed,
             )
             taken = self._space.take(job, request, now)
             if isinstance(taken, Wait):

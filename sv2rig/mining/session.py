@@ -6,7 +6,8 @@ Everything here runs on the event loop's thread, whose clock is the monotonic `n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,9 +15,9 @@ from sv2rig import __version__
 from sv2rig.devices.work import Solution
 from sv2rig.mining.backoff import Backoff
 from sv2rig.mining.context import MiningContext
-from sv2rig.mining.judgement import Judgement, Verdict
+from sv2rig.mining.counting import Counting
+from sv2rig.mining.judgement import Judgement
 from sv2rig.mining.pool_channels import NoChannelLeftError, OpenChannel, PoolChannels
-from sv2rig.quota import LineQuota
 from sv2rig.sv2.channel_faults import ConnectionFault
 from sv2rig.sv2.client_channels import ClientChannels
 from sv2rig.sv2.client_connection import ClientConnection
@@ -95,8 +96,10 @@ class Session:
         self._pool: PoolChannels | None = None
         self._no_job_since: float | None = None
         self._last_worked = self._loop.time()
-        self._hardware_lines: dict[str, LineQuota] = {}
+        self._counting = Counting(context)
         self._stopping = asyncio.Event()
+        self._called = asyncio.Event()  # a device has come, or stop()
+        self._failure: SessionError | None = None
 
     @property
     def transport(self) -> str:
@@ -122,7 +125,7 @@ class Session:
         """Mine until stop(); SessionError where going on is pointless."""
         self._last_worked = self._loop.time()
         try:
-            while not self._stopping.is_set():
+            while await self._somebody_mines():
                 reason = await self._one_connection()
                 if not self._stopping.is_set():
                     await self._wait_after(reason)
@@ -139,6 +142,7 @@ class Session:
                 count = self._pool.unanswered
                 self._report("warning", f"{count} shares were not acknowledged in time")
         self._stopping.set()
+        self._called.set()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._pool is not None:
@@ -146,19 +150,34 @@ class Session:
         if self._link is not None:
             self._link.close("the rig stops")
 
-    def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
+    def solutions(self, device_id: str, found: Sequence[Solution]) -> list[Judgement]:
         """What a device reports: re-hash and judge each, submit the shares."""
         now = self._loop.time()
+        judgements = []
         for solution in found:
             judgement = self._context.scheduler.on_solution(device_id, solution, now)
-            self._count(device_id, judgement)
+            judgements.append(judgement)
+            self._counting.count(device_id, judgement, self._pool is None, now)
             if judgement.share is not None and self._pool is not None:
                 self._pool.submit(device_id, judgement.share)
         if self._pool is not None:
             self._pool.flush()
+        return judgements
+
+    def device_added(self, device_id: str) -> None:
+        """A device can take work: it is in the context's rates and known to the scheduler."""
+        self._called.set()
+        if self._pool is None or self._link is None:
+            return  # it is served when the next connection opens its channels
+        try:
+            with self._wishes():
+                self._pool.device_added(device_id, self._loop.time())
+        except SessionError as error:  # which run() is to raise, not the device that has come
+            self._failure = error
+            self._link.close(str(error))
 
     def device_gone(self, device_id: str) -> None:
-        """A device has left the rig for good."""
+        """A device has left the rig, for now or for good."""
         if self._pool is not None:
             self._pool.device_gone(device_id)
 
@@ -169,12 +188,23 @@ class Session:
         if any(channel.job for channel in self._pool.open.values()):
             self._no_job_since = None
             self._note_that_it_works(now)
+        elif self._pool.awaits_nothing:
+            self._no_job_since = None
         elif self._no_job_since is None:
             self._no_job_since = now
         elif now - self._no_job_since > FIRST_JOB_TIMEOUT_S:
             missing = "sent no job" if self._pool.open else "did not answer our wish for a channel"
             self._link.close(f"the pool {missing} for {FIRST_JOB_TIMEOUT_S:g} s")
         self._pool.tell_rates(now)
+
+    async def _somebody_mines(self) -> bool:
+        """Waits for a device: without one a pool is of no use, nor we to it. False: stop."""
+        while not (self._context.rates or self._stopping.is_set()):
+            self.state, self.detail = SessionState.WAITING, "no device is ready to mine"
+            self._called.clear()
+            await self._called.wait()
+            self._last_worked, self.detail = self._loop.time(), ""
+        return not self._stopping.is_set()
 
     # -- one connection
 
@@ -202,6 +232,8 @@ class Session:
             self._lost()
         where = f"{host}:{port}: "  # which a transport's own words begin with already
         reason = where + closed.reason.removeprefix(where)
+        if self._failure is not None:
+            raise self._failure
         if closed.fatal:
             raise SessionError(reason)
         return reason
@@ -264,12 +296,21 @@ class Session:
             version_rolling_mask=self._options.version_rolling_mask,
             extensions=event.extensions,
         )
-        self._pool = PoolChannels(self._context, channels, link.send)
+        options = self._options
+        self._pool = PoolChannels(
+            self._context, channels, link.send, options.user, options.standard_channels
+        )
         self.connected_since = now
         self._no_job_since = now
         self.connections += 1
+        with self._wishes():
+            self._pool.open_all(now)
+
+    @contextlib.contextmanager
+    def _wishes(self) -> Iterator[None]:
+        """What may go wrong in asking for a channel, as SessionError."""
         try:
-            self._pool.open_all(self._options.user, self._options.standard_channels, now)
+            yield
         except EncodeError as error:
             raise SessionError(f"cannot ask for a channel: {error}") from error
         except ValueError as error:  # the server's flags refuse the kind of channel we want
@@ -296,32 +337,6 @@ class Session:
             self._link.close(f"the pool asks us to reconnect to {to}")
         elif self._pool.open and self.state is SessionState.CONNECTING:
             self.state = SessionState.MINING
-
-    def _count(self, device_id: str, judgement: Judgement) -> None:
-        tally = self._context.tallies.of(device_id)
-        if judgement.hash_value is not None and judgement.verdict is not Verdict.HARDWARE_ERROR:
-            tally.saw_hash(judgement.hash_value)
-        match judgement.verdict:
-            case Verdict.STALE:
-                self._count_stale(device_id, judgement)
-            case Verdict.HARDWARE_ERROR | Verdict.OUT_OF_RANGE | Verdict.UNKNOWN_WORK:
-                tally.hardware_errors += 1
-                lines = self._hardware_lines.setdefault(device_id, LineQuota())
-                line = lines.line(f"hardware error: {judgement.reason}", self._loop.time())
-                if line is not None:
-                    self._context.report("warning", line, device_id)
-            case _:
-                pass
-
-    def _count_stale(self, device_id: str, judgement: Judgement) -> None:
-        """Only what would have been a share counts as stale; a ticket costs nobody anything."""
-        work, value = judgement.work, judgement.hash_value
-        if work is None or value is None or value > work.target:
-            return
-        self._context.tallies.of(device_id).stale += 1
-        if self._pool is None:
-            text = "a share was found while the pool was away; its job is gone with the connection"
-            self._context.report("warning", text, device_id)
 
     def _note_that_it_works(self, now: float) -> None:
         proven = self._pool is not None and self._pool.share_accepted

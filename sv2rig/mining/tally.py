@@ -17,6 +17,7 @@ class Tally:
     unacknowledged: int = 0
     blocks: int = 0
     hardware_errors: int = 0
+    comm_errors: int = 0
     best_hash: int | None = None
     last_share_utc: float | None = None
 

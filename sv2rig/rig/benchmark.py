@@ -62,6 +62,9 @@ class _Bench:
         if state in (DeviceState.DEAD, DeviceState.LOST, DeviceState.SICK):
             self.failure = reason
 
+    def comm_error(self, _device_id: str, text: str) -> None:
+        self.failure = text
+
 
 async def benchmark(device: PushDevice, seconds: float) -> Benchmark:
     """Run the device for so long; BenchmarkError if it does not hash."""

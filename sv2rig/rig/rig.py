@@ -7,27 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from sv2rig import __version__
-from sv2rig.bitcoin.target import difficulty
-from sv2rig.devices.device import Device, DeviceState
-from sv2rig.devices.work import Solution
+from sv2rig.devices.device import Device
 from sv2rig.mining.context import MiningContext
 from sv2rig.mining.scheduler import Assignment, Scheduler
 from sv2rig.mining.session import Session, SessionError
-from sv2rig.mining.tally import Tally
-from sv2rig.rig.calibration import calibrate
-from sv2rig.rig.rig_device import RigDevice
-from sv2rig.rig.snapshot import (
-    SCHEMA,
-    DeviceSnapshot,
-    Event,
-    EventRing,
-    PoolSnapshot,
-    RigSnapshot,
-    ShareCounts,
+from sv2rig.rig.fleet import Fleet
+from sv2rig.rig.picture import (
+    device_picture,
+    difficulty_of,
+    pool_picture,
+    share_counts,
+    sum_of_known,
 )
+from sv2rig.rig.snapshot import SCHEMA, Event, EventRing, RigSnapshot
 
 TICK_S = 1.0
 # Ctrl-C to exit within 2 s: late launches, then the pool's answers, then the devices' threads.
@@ -38,7 +32,10 @@ MakeSession = Callable[[MiningContext], Session]
 
 
 class Rig:
-    """Runs devices against one pool. Readers use snapshot() and events_after() (SnapshotSource)."""
+    """Runs devices against one pool. Readers use snapshot() and events_after() (SnapshotSource).
+
+    `waits_for_devices`: devices may be attached later; without any the rig waits for one.
+    """
 
     def __init__(
         self,
@@ -48,6 +45,8 @@ class Rig:
         version_mask: int,
         utc: Callable[[], float],
         on_event: Callable[[Event], None] | None = None,
+        *,
+        waits_for_devices: bool = False,
     ) -> None:
         self._name = name
         self._utc = utc
@@ -57,13 +56,15 @@ class Rig:
         self._sequence = 0
         self._events = EventRing()
         self._on_event = on_event
-        self._devices = {d.info.device_id: RigDevice(d, utc()) for d in devices}
+        self._waits_for_devices = waits_for_devices
         self._context = MiningContext(
             Scheduler(version_mask), self._carry_out, self.report, self._utc
         )
         self._session = make_session(self._context)
-        self._calibrating: asyncio.Task[dict[str, float]] | None = None
-        self._stopping_devices: asyncio.Task[None] | None = None
+        self._fleet = Fleet(self._context, self._session, self.report, utc)
+        for device in devices:
+            self._fleet.attach(device)
+        self._measuring: asyncio.Task[None] | None = None
         self._snapshot = self._picture()
 
     # -- SnapshotSource
@@ -76,22 +77,28 @@ class Rig:
         """Events with a higher number, as far as they are kept."""
         return self._events.after(number)
 
-    # -- DeviceSink
+    # -- devices that come and go
 
-    def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
-        self._session.solutions(device_id, found)
+    def attach(self, device: Device) -> None:
+        """Start this device; it mines from when it says that it is READY. A board that comes back
+        is a new Device of the same id, which takes over the row and the counts.
 
-    def exhausted(self, device_id: str, work_id: int) -> None:
-        now = self._loop.time()
-        self._carry_out(self._context.scheduler.on_exhausted(device_id, work_id, now))
+        DeviceRefusedError when the rig stops, and while it runs for a device without a rated hash
+        rate.
+        """
+        self._fleet.attach(device)
 
-    def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
-        device = self._devices[device_id]
-        device.state_changed(state, reason, self._utc())
-        if device.is_gone:
-            self._retire(device_id)
-        if state not in (DeviceState.READY, DeviceState.MINING, DeviceState.INIT):
-            self.report("error", f"{state}: {reason}", device_id)
+    async def detach(self, device_id: str) -> None:
+        """Stop a device and take it out of the picture; DeviceRefusedError if it is not there."""
+        await self._fleet.detach(device_id)
+
+    def devices(self) -> Sequence[Device]:
+        """The devices of the picture, in its order."""
+        return [device.device for device in self._fleet.devices.values()]
+
+    def device(self, device_id: str) -> Device:
+        """The device of this id; DeviceRefusedError if there is none."""
+        return self._fleet.find(device_id).device
 
     # -- life
 
@@ -105,19 +112,18 @@ class Rig:
                 self._state = "mining"
                 await self._mine()
         finally:
-            await self._stop_devices()
+            await self._fleet.stop()
             self._state = "stopped"
             self._publish()
 
     async def stop(self) -> None:
         """End in order, within about 1.5 s; run() returns then."""
         self._state = "stopping"
-        if self._calibrating is not None:
-            self._calibrating.cancel()
-        for device in self._devices.values():
-            device.assign(None)
+        if self._measuring is not None:
+            self._measuring.cancel()
+        self._fleet.close()
         await asyncio.sleep(LATE_RESULTS_S)
-        await asyncio.gather(self._session.stop(ANSWERS_S), self._stop_devices())
+        await asyncio.gather(self._session.stop(ANSWERS_S), self._fleet.stop())
 
     def report(self, level: str, text: str, device_id: str | None = None) -> None:
         """Something that people should read."""
@@ -126,35 +132,22 @@ class Rig:
             self._on_event(event)
 
     async def _start_devices(self) -> None:
-        for device in self._devices.values():
-            device.start(self)
-        self.report("info", "measuring hash rates ...")
-        rates = await self._calibrate()
-        now = self._loop.time()
-        for device_id, device in self._devices.items():
-            rate = rates.get(device_id)
-            if device.is_gone:  # it said why; it may have been measured before that
-                continue
-            if rate is None and self._state == "stopping":
-                continue
-            if rate is None:
-                self.report("error", "hashed nothing when measured: left out", device_id)
-                continue
-            self._context.rates[device_id] = rate
-            self._context.scheduler.add_device(device_id, device.info.capabilities, rate, None, now)
-        if not self._context.rates and self._state != "stopping":
-            raise SessionError("no device hashes: see `sv2rig devices`")
-
-    async def _calibrate(self) -> dict[str, float]:
-        self._calibrating = self._loop.create_task(calibrate(list(self._devices.values())))
+        self._fleet.start()
+        self._measuring = self._loop.create_task(self._fleet.measure())
         try:
-            return await self._calibrating
+            await self._measuring
         except asyncio.CancelledError:
             if self._state != "stopping":
                 raise
-            return {}
+            return
         finally:
-            self._calibrating = None
+            self._measuring = None
+        if not self._has_devices:
+            raise SessionError("no device hashes: see `sv2rig devices`")
+
+    @property
+    def _has_devices(self) -> bool:
+        return self._waits_for_devices or self._fleet.any_left
 
     async def _mine(self) -> None:
         mining = self._loop.create_task(self._session.run())
@@ -168,28 +161,8 @@ class Rig:
                 task.cancel()
             await asyncio.gather(mining, ticking, return_exceptions=True)
 
-    async def _stop_devices(self) -> None:
-        """Once, however often it is asked for."""
-        if self._stopping_devices is None:
-            self._stopping_devices = self._loop.create_task(self._stop_each_device())
-        await self._stopping_devices
-
-    async def _stop_each_device(self) -> None:
-        # stop() blocks for up to a second where a device hangs, so all stop side by side.
-        devices = self._devices.values()
-        with ThreadPoolExecutor(max(1, len(devices)), "stop") as threads:
-            await asyncio.gather(*(self._loop.run_in_executor(threads, d.stop) for d in devices))
-
-    def _retire(self, device_id: str) -> None:
-        """A device is gone: nobody waits for its work, the others go on."""
-        self._context.rates.pop(device_id, None)
-        self._context.scheduler.remove_device(device_id)
-        self._session.device_gone(device_id)
-
     def _carry_out(self, assignments: Iterable[Assignment]) -> None:
-        for assignment in assignments:
-            if self._state != "stopping":
-                self._devices[assignment.device_id].assign(assignment.work)
+        self._fleet.carry_out(assignments)
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -197,19 +170,9 @@ class Rig:
             await asyncio.sleep(TICK_S)
 
     def _tick(self, now: float) -> None:
-        if not self._context.rates:
+        if not self._has_devices:
             raise SessionError("no device is left to mine with")
-        scheduler = self._context.scheduler
-        for device_id, device in self._devices.items():
-            if device_id not in self._context.rates:
-                continue
-            change = device.measure(now)
-            if change is not None:
-                self.state_changed(device_id, *change)
-            if device.rate_hs is not None:
-                self._context.rates[device_id] = device.rate_hs
-                self._carry_out(scheduler.set_hashrate(device_id, device.rate_hs, now))
-        self._carry_out(scheduler.on_time(now))
+        self._fleet.tick(now)
         self._session.tick(now)
         self._publish()
 
@@ -220,93 +183,30 @@ class Rig:
         self._snapshot = self._picture()
 
     def _picture(self) -> RigSnapshot:
-        total = self._context.tallies.total()
-        devices = tuple(self._device_picture(d) for d in self._devices.values())
+        tallies = self._context.tallies
+        total, mines = tallies.total(), self._state == "mining"
+        devices = tuple(
+            device_picture(device, tallies.of(device_id), mines)
+            for device_id, device in self._fleet.devices.items()
+        )
         return RigSnapshot(
             schema=SCHEMA,
             sequence=self._sequence,
             time=self._utc(),
             name=self._name,
             version=__version__,
-            state=self._state if self._state != "mining" else self._session.state.value,
+            state=self._session.state.value if mines else self._state,
             uptime_s=self._loop.time() - self._started,
-            hashrate_hs=_sum(d.hashrate_hs for d in devices),
-            hashrate_1m_hs=_sum(d.hashrate_1m_hs for d in devices),
-            shares=_share_counts(total),
+            hashrate_hs=sum_of_known(d.hashrate_hs for d in devices),
+            hashrate_1m_hs=sum_of_known(d.hashrate_1m_hs for d in devices),
+            shares=share_counts(total),
             blocks_found=total.blocks,
             hardware_errors=total.hardware_errors,
-            best_difficulty=_difficulty(total.best_hash),
-            pool=self._pool_picture(),
+            comm_errors=total.comm_errors,
+            best_difficulty=difficulty_of(total.best_hash),
+            pool=pool_picture(self._session, self._loop.time(), self._as_utc),
             devices=devices,
-        )
-
-    def _device_picture(self, device: RigDevice) -> DeviceSnapshot:
-        tally = self._context.tallies.of(device.info.device_id)
-        telemetry = device.telemetry()
-        return DeviceSnapshot(
-            id=device.info.device_id,
-            backend=device.info.backend,
-            name=device.info.name,
-            variant=device.info.variant,
-            state=device.state.value,
-            reason=device.reason,
-            since=device.since,
-            hashrate_hs=0.0 if self._state == "mining" and device.is_idle else device.current_hs,
-            hashrate_1m_hs=device.minute_hs,
-            temperature_c=telemetry.temperature_c,
-            fan_percent=telemetry.fan_percent,
-            power_w=telemetry.power_w,
-            shares=_share_counts(tally),
-            hardware_errors=tally.hardware_errors,
-            last_share=tally.last_share_utc,
-        )
-
-    def _pool_picture(self) -> PoolSnapshot:
-        session, now = self._session, self._loop.time()
-        channels = session.channels
-        newest = max(channels, key=lambda c: c.job_since or 0.0, default=None)
-        job = newest.job if newest else None
-        since = newest.job_since if newest else None
-        targets = [channel.target for channel in channels if channel.target]
-        return PoolSnapshot(
-            url=str(session.url),
-            state=session.state.value,
-            detail=session.detail,
-            transport=session.transport,
-            channel_kind=_kind([channel.is_extended for channel in channels]),
-            difficulty=_difficulty(min(targets, default=None)),
-            job_id=job.job_id if job else None,
-            job_age_s=None if since is None else now - since,
-            latency_ms=None if session.latency_s is None else session.latency_s * 1000,
-            connected_since=self._as_utc(session.connected_since),
-            reconnects=max(0, session.connections - 1),
-            new_block_at=self._as_utc(session.new_block_at),
         )
 
     def _as_utc(self, moment: float | None) -> float | None:
         return None if moment is None else self._utc() - (self._loop.time() - moment)
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def _difficulty(target: int | None) -> float | None:
-    return None if not target else float(difficulty(target))
-
-
-def _kind(extended: Sequence[bool]) -> str:
-    if not extended:
-        return ""
-    return "extended" if extended[0] else f"standard x{len(extended)}"
-
-
-def _share_counts(tally: Tally) -> ShareCounts:
-    return ShareCounts(
-        accepted=tally.accepted,
-        rejected=tally.rejected,
-        stale=tally.stale,
-        pending=tally.pending,
-        unacknowledged=tally.unacknowledged,
-    )

@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
-from sv2rig.devices.device import Device, DeviceInfo, DeviceSink, DeviceState, Telemetry
-from sv2rig.devices.work import Work
-from sv2rig.mining.hashrate import WINDOWS_S, HashMeter
+from collections.abc import Callable, Sequence
 
-SHORT_WINDOW_S, LONG_WINDOW_S, _ = WINDOWS_S
+from sv2rig.devices.device import Device, DeviceInfo, DeviceSink, DeviceState, Telemetry
+from sv2rig.devices.work import Solution, Work
+from sv2rig.quota import LineQuota
+from sv2rig.rig.device_rate import CountedRate, ProvedRate
+
 # A device that has work and computes nothing for so long hangs.
 HANG_AFTER_S = 10.0
 
 
-class RigDevice:
-    """A device, its state with reason and time, and its measured hash rate."""
+class Reports:
+    """A Device's way to its sink, which closes when the rig has done with that Device: another may
+    have taken its id, and late words of the first must not be taken for the second's."""
 
-    def __init__(self, device: Device, utc: float) -> None:
+    def __init__(self, sink: DeviceSink) -> None:
+        self._sink: DeviceSink | None = sink
+
+    def close(self) -> None:
+        self._sink = None
+
+    def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
+        if self._sink is not None:
+            self._sink.solutions(device_id, found)
+
+    def exhausted(self, device_id: str, work_id: int) -> None:
+        if self._sink is not None:
+            self._sink.exhausted(device_id, work_id)
+
+    def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
+        if self._sink is not None:
+            self._sink.state_changed(device_id, state, reason)
+
+    def comm_error(self, device_id: str, text: str) -> None:
+        if self._sink is not None:
+            self._sink.comm_error(device_id, text)
+
+
+class RigDevice:
+    """A device, its state with reason and time, and its hash rate. `clock` is monotonic.
+
+    A device with a rated hash rate has a supervisor of its own: its states say whether it can take
+    work. Of any other the rig itself notices that it hangs.
+    """
+
+    def __init__(self, device: Device, utc: float, clock: Callable[[], float]) -> None:
         self.state = DeviceState.INIT
         self.reason = ""
         self.since = utc
+        self.lines = LineQuota()
+        self.is_supervised = device.info.rated_hs is not None
         self._device = device
-        self._meter = HashMeter()
-        self._measured_hs: float | None = None
+        self._reports: Reports | None = None
+        self._counted = CountedRate()
+        self._proved = ProvedRate(clock)
         self._has_work = False
         self._hashes = 0
         self._progress_at: float | None = None
+
+    @property
+    def device(self) -> Device:
+        return self._device
 
     @property
     def info(self) -> DeviceInfo:
@@ -31,22 +71,28 @@ class RigDevice:
 
     @property
     def is_gone(self) -> bool:
-        """Dead or unplugged: it gets no more work."""
+        """Dead or unplugged: it gets no more work, unless it says that it is well again."""
         return self.state in (DeviceState.DEAD, DeviceState.LOST)
 
     @property
     def rate_hs(self) -> float | None:
-        """The rate to plan with: a minute's mean, before that what was measured at the start."""
-        rate = self._meter.rate(LONG_WINDOW_S)
-        return self._measured_hs if rate is None else rate
+        """The rate to plan with."""
+        if not self.is_supervised:
+            return self._counted.planned_hs
+        rated_hs = self._device.info.rated_hs
+        return None if rated_hs is None else self._proved.planned_hs(rated_hs)
 
     @property
     def current_hs(self) -> float | None:
         """The rate to show."""
         if self.is_gone:
             return None
-        rate = self._meter.rate(SHORT_WINDOW_S)
-        return self._measured_hs if rate is None else rate
+        return self._proved.shown_hs if self.is_supervised else self._counted.shown_hs
+
+    @property
+    def rate_error(self) -> float | None:
+        """The relative standard deviation of a proved rate."""
+        return self._proved.error if self.is_supervised and not self.is_gone else None
 
     @property
     def is_idle(self) -> bool:
@@ -56,24 +102,44 @@ class RigDevice:
     @property
     def minute_hs(self) -> float | None:
         """The mean of the last minute."""
-        return self._meter.rate(LONG_WINDOW_S)
+        return self._proved.minute_hs if self.is_supervised else self._counted.minute_hs
 
     def start(self, sink: DeviceSink) -> None:
-        self._device.start(sink)
+        self._reports = Reports(sink)
+        self._device.start(self._reports)
+
+    def replaced_by(self, device: Device, utc: float) -> None:
+        """The same board is back, as a new Device that is to be started."""
+        self.leave()
+        self._device = device
+        self.is_supervised = device.info.rated_hs is not None
+        self.state_changed(DeviceState.INIT, "plugged in again", utc)
+
+    def leave(self) -> None:
+        """Nothing that this Device still says counts; it has no work to the rig's knowledge."""
+        if self._reports is not None:
+            self._reports.close()
+        self._note_work(None)
 
     def assign(self, work: Work | None) -> None:
-        if (work is None) == self._has_work:  # rates are those of hashing, not of waiting
-            rate = self._meter.rate(SHORT_WINDOW_S)
-            if rate:  # newer than what was measured at the start
-                self._measured_hs = rate
-            self._meter.reset()
+        self._note_work(work)
+        self._device.assign(work)
+
+    def _note_work(self, work: Work | None) -> None:
+        if (work is None) == self._has_work:
+            self._counted.begins_or_ends()
+            (self._proved.begins if work is not None else self._proved.ends)()
             self._progress_at = None
         self._has_work = work is not None
-        self._device.assign(work)
 
     def measured(self, rate_hs: float) -> None:
         """What the first measurement showed."""
-        self._measured_hs = rate_hs
+        self._counted.measured(rate_hs)
+
+    def proved(self, ticket: int) -> None:
+        """A valid solution of Work with this ticket."""
+        if self.is_supervised:
+            self._proved.proved(ticket)
 
     def hashes_done(self) -> int:
         return self._device.hashes_done()
@@ -88,13 +154,15 @@ class RigDevice:
         if state is not self.state:
             self.since = utc
         self.state, self.reason = state, reason
+        if self.is_gone:
+            self._note_work(None)
 
     def measure(self, now: float) -> tuple[DeviceState, str] | None:
         """Read the counter; the new state and why, where the device begins or ends to hang."""
-        if not self._has_work:
+        if not self._has_work or self.is_supervised:
             return None
         hashes = self._device.hashes_done()
-        self._meter.update(now, hashes)
+        self._counted.update(now, hashes)
         if hashes != self._hashes or self._progress_at is None:
             self._hashes, self._progress_at = hashes, now
             return (DeviceState.MINING, "hashes again") if self.state is DeviceState.SICK else None

@@ -25,7 +25,9 @@ class ShareCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One device. `since` is when the present state began."""
+    """One device. `since` is when the present state began. `hashrate_error`: the relative standard
+    deviation of a rate that is proved by solutions; None where the device counts its hashes.
+    `comm_errors`: bytes from it that were no answer."""
 
     id: str
     backend: str
@@ -42,6 +44,8 @@ class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shares: ShareCounts
     hardware_errors: int
     last_share: float | None
+    hashrate_error: float | None = None
+    comm_errors: int = 0
 
 
 class PoolSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +83,7 @@ class RigSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     best_difficulty: float | None
     pool: PoolSnapshot
     devices: tuple[DeviceSnapshot, ...]
+    comm_errors: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

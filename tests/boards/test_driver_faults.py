@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import pytest
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
+from sv2rig.drivers.icarus import driver as icarus
+from sv2rig.drivers.icarus import emulator as icarus_emulator
 from virtual_time import run_virtual
 
 from sv2rig.boards.board import Board, Plug
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
-from sv2rig.drivers.icarus import driver as icarus
-from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import FaultPlan, FaultyBoard, WrongNonces
 
@@ -75,7 +75,7 @@ class Bench:
         self.board.start(self.sink)
         await self.sink.state(DeviceState.READY)
         self.sink.give(random_work(1, self.board.ticket))
-        ledger = self.emulator.ledger
+        ledger = self.emulator.wires.ledger
         while ledger.replies_sent < replies:
             await asyncio.sleep(1.0)
 
@@ -89,15 +89,15 @@ def test_wrong_nonces_are_counted_one_by_one(kind: Kind) -> None:
     """Well-formed frames with a wrong nonce."""
 
     async def main() -> None:
-        bench = Bench(kind, FaultPlan(seed=3, nonces=0.2))
-        await bench.mine(1000)
+        bench = Bench(kind, FaultPlan(seed=3, nonces=0.02))
+        await bench.mine(REPLIES // 4)
         await bench.end()
-        ledger = bench.emulator.ledger
-        assert ledger.replies_wrong > 100
-        assert bench.sink.wrong <= ledger.replies_wrong
-        # One in 2**10 wrong nonces is right by chance; hashlib has judged each in the sink.
-        assert ledger.replies_wrong - bench.sink.wrong <= 5
-        assert set(state for state, _ in bench.sink.states) <= GOOD
+        ledger = bench.emulator.wires.ledger
+        assert ledger.replies_wrong > 30
+        # hashlib has judged each in the sink; one wrong nonce in 2**10 is right by chance.
+        by_chance = ledger.replies_wrong - bench.sink.wrong
+        assert 0 <= by_chance <= 5
+        assert {state for state, _ in bench.sink.states} <= GOOD
 
     run_virtual(main())
 
@@ -121,14 +121,14 @@ def test_damaged_bytes(kind: Kind, direction: str) -> None:
         bench = Bench(kind, plan)
         await bench.mine(REPLIES)
         await bench.end()
-        ledger, sink, board = bench.emulator.ledger, bench.sink, bench.board
+        ledger, sink, board = bench.emulator.wires.ledger, bench.sink, bench.board
         intact = ledger.replies_sent - ledger.replies_damaged
         print(
             ledger.replies_sent,
             ledger.replies_damaged,
             len(sink.found),
             sink.wrong,
-            board.comm_errors,
+            sink.comm_errors,
             getattr(board.engine, "probes_answered", 0),
             asyncio.get_running_loop().time(),
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
+from sv2rig.drivers.icarus.driver import make
+from sv2rig.drivers.icarus.emulator import EMULATOR
 from virtual_time import run_virtual
 
 from sv2rig.devices.device import DeviceState
-from sv2rig.drivers.icarus.driver import make
-from sv2rig.drivers.icarus.emulator import EMULATOR
 from sv2rig.emulation.emulator import EmulatorOptions
 
 
@@ -27,7 +26,7 @@ def test_it_starts_up_and_mines() -> None:
         icarus.stop()
         await icarus.stopped()
         assert board.open_lines == 0
-        ledger = board.emulator.ledger
+        ledger = board.emulator.wires.ledger
         assert ledger.replies_sent - 1 - len(sink.found) in (0, 1)
 
     run_virtual(main())

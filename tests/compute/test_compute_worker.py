@@ -60,6 +60,9 @@ class Sink:
         self.states.append((state, reason))
         self._news.set()
 
+    def comm_error(self, device_id: str, text: str) -> None:
+        raise AssertionError(text)
+
     async def until_state(self, state: DeviceState) -> str:
         while not any(seen is state for seen, _ in self.states):
             await self.news()

@@ -199,7 +199,9 @@ class Sides:
         easy = target_for_rate(400.0, 60)
         policy = SharePolicy(ack_shares=1, easiest_target=easy, hardest_target=easy)
         self.server = ServerChannels(0, ExtranonceAllocator(), policy)
-        self.client = PoolChannels(self.context, ClientChannels(0, 0), self._to_server)
+        self.client = PoolChannels(
+            self.context, ClientChannels(0, 0), self._to_server, "alice", standard=True
+        )
 
     def _assign(self, assignments: list[Assignment] | object) -> None:
         assert isinstance(assignments, list)
@@ -242,7 +244,7 @@ def test_group_jobs_after_the_first_reach_every_standard_channel() -> None:
     async def main() -> None:
         sides = Sides()
         sides.new_template()
-        sides.client.open_all("alice", True, asyncio.get_running_loop().time())
+        sides.client.open_all(asyncio.get_running_loop().time())
         sides.to_client()
         first = {name: sides.works[name] for name in sides.DEVICES}
         sides.submit_one_each()

@@ -107,6 +107,28 @@ def test_old_solutions_leave_the_window() -> None:
     assert meter.rate(200.0) is None
 
 
+def test_the_error_of_a_proved_rate_is_that_of_its_solutions_in_the_window() -> None:
+    meter = SolutionMeter(window_s=60)
+    meter.start(0.0)
+    for second in range(1, 16):
+        meter.add(float(second), MAX_TARGET)
+    assert meter.error(15.0) is None
+    meter.add(16.0, MAX_TARGET)
+    assert meter.error(16.0) == 0.25
+    for tick in range(100):
+        meter.add(100 + tick / 100, MAX_TARGET)
+    assert meter.error(101.0) == 0.1
+
+
+def test_a_meter_of_many_solutions_stays_small_and_right() -> None:
+    meter = SolutionMeter(window_s=60)
+    meter.start(0.0)
+    for tick in range(1, 30_001):  # 100 a second
+        meter.add(tick / 100, MAX_TARGET)
+    assert len(meter._steps) <= 65
+    assert meter.rate(300.0) == pytest.approx(100, rel=1 / 64)
+
+
 @pytest.mark.parametrize(
     ("rate", "due"), [(119.9, False), (120.0, True), (80.1, False), (80.0, True), (0.0, True)]
 )

@@ -138,6 +138,34 @@ def test_removed_device_gets_nothing_more() -> None:
     assert judgement.verdict is Verdict.UNKNOWN_WORK
 
 
+def test_a_paused_device_idles_through_new_jobs_and_answers_for_what_it_had() -> None:
+    scheduler, work = mining()
+    assert scheduler.pause("a", 1.0) == [Assignment("a", None)]
+    assert scheduler.pause("a", 1.0) == []
+    assert scheduler.on_solution("a", share_of(work), 2.0).verdict is Verdict.SHARE
+    assert scheduler.set_job(NEXT_BLOCK, 10.0) == []
+    assert scheduler.bind("a", None, 11.0) == []
+    assert scheduler.bind("a", NEXT_BLOCK.channel_id, 12.0) == []
+    assert scheduler.on_time(1e9) == []
+    [again] = scheduler.resume("a", Capabilities(ticket=1 << 200), 13.0)
+    assert again.work is not None
+    assert again.work.prev_hash == NEXT_BLOCK.prev_hash
+    assert again.work.ticket == 1 << 200
+    assert again.work.version_bits == 0, "as it can roll now"
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e9, 1e15])
+@pytest.mark.parametrize("ticket", [(1 << 224) - 1, 1, (1 << 256) - 1])
+def test_a_ticket_of_the_hardware_stands_whatever_the_rate_and_the_target(
+    rate: float, ticket: int
+) -> None:
+    scheduler = Scheduler()
+    scheduler.add_device("a", Capabilities(ticket=ticket), rate, JOB.channel_id, 0.0)
+    [assignment] = scheduler.set_job(JOB, 0.0)
+    assert assignment.work is not None
+    assert assignment.work.ticket == ticket
+
+
 def test_standard_channel_without_rolling_waits_for_the_next_second() -> None:
     job = replace(STANDARD, version_rolling_mask=0)
     scheduler, work = mining(job, 1e12)

@@ -18,7 +18,7 @@ def test_a_device_is_measured_however_long_its_launches_take(
     monkeypatch.setattr(loop_device, "STEP_S", step_s)
     slow = LoopDevice("slow:0", 50_000)
 
-    rates = run_virtual(calibrate([RigDevice(slow, 0.0)]))
+    rates = run_virtual(calibrate([RigDevice(slow, 0.0, lambda: 0.0)]))
 
     assert rates == {"slow:0": pytest.approx(50_000, rel=0.05)}
     assert slow.work is None
@@ -30,6 +30,6 @@ def test_a_device_that_computes_nothing_in_time_is_left_out(
 ) -> None:
     # One step within the time-out or none: a rate needs two.
     monkeypatch.setattr(loop_device, "STEP_S", FIRST_HASHES_TIMEOUT_S / (steps + 0.5))
-    devices = [RigDevice(LoopDevice("never:0"), 0.0)]
+    devices = [RigDevice(LoopDevice("never:0"), 0.0, lambda: 0.0)]
 
     assert run_virtual(calibrate(devices)) == {}

@@ -130,6 +130,7 @@ class Run:
         standard: bool = False,
         give_up_after_s: float | None = None,
         user: str = "alice.rig1",
+        waits_for_devices: bool = False,
     ) -> None:
         self.lines = Lines()
         self.clock = clock
@@ -141,7 +142,15 @@ class Run:
             self.session = Session(url, options, connect, context, Backoff(random.Random(7)))
             return self.session
 
-        self.rig = Rig("test", devices, make_session, VERSION_MASK, clock, self.lines.event)
+        self.rig = Rig(
+            "test",
+            devices,
+            make_session,
+            VERSION_MASK,
+            clock,
+            self.lines.event,
+            waits_for_devices=waits_for_devices,
+        )
         self.task = self._loop.create_task(self.rig.run())
 
     async def until(self, state: str, timeout_s: float = 600.0) -> None:

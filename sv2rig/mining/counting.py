@@ -1,0 +1,42 @@
+"""What judgements add to the tallies, and the lines that people read about them."""
+
+from __future__ import annotations
+
+from sv2rig.mining.context import MiningContext
+from sv2rig.mining.judgement import Judgement, Verdict
+from sv2rig.quota import LineQuota
+
+
+class Counting:
+    """Counts what was judged, a device at a time."""
+
+    def __init__(self, context: MiningContext) -> None:
+        self._context = context
+        self._hardware_lines: dict[str, LineQuota] = {}
+
+    def count(self, device_id: str, judgement: Judgement, pool_is_away: bool, now: float) -> None:
+        """One judgement of a Solution of this device."""
+        tally = self._context.tallies.of(device_id)
+        if judgement.hash_value is not None and judgement.verdict is not Verdict.HARDWARE_ERROR:
+            tally.saw_hash(judgement.hash_value)
+        match judgement.verdict:
+            case Verdict.STALE:
+                self._count_stale(device_id, judgement, pool_is_away)
+            case Verdict.HARDWARE_ERROR | Verdict.OUT_OF_RANGE | Verdict.UNKNOWN_WORK:
+                tally.hardware_errors += 1
+                lines = self._hardware_lines.setdefault(device_id, LineQuota())
+                line = lines.line(f"hardware error: {judgement.reason}", now)
+                if line is not None:
+                    self._context.report("warning", line, device_id)
+            case _:
+                pass
+
+    def _count_stale(self, device_id: str, judgement: Judgement, pool_is_away: bool) -> None:
+        """Only what would have been a share counts as stale; a ticket costs nobody anything."""
+        work, value = judgement.work, judgement.hash_value
+        if work is None or value is None or value > work.target:
+            return
+        self._context.tallies.of(device_id).stale += 1
+        if pool_is_away:
+            text = "a share was found while the pool was away; its job is gone with the connection"
+            self._context.report("warning", text, device_id)

@@ -1,0 +1,259 @@
+"""The devices of a rig: which of them can take work, and those that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from sv2rig.devices.device import Device, DeviceState, EndsLater
+from sv2rig.devices.work import Solution
+from sv2rig.mining.context import MiningContext, Report
+from sv2rig.mining.scheduler import Assignment
+from sv2rig.mining.session import Session
+from sv2rig.quota import LineQuota
+from sv2rig.rig.calibration import calibrate
+from sv2rig.rig.rig_device import RigDevice
+
+# In these a device takes work; in all others it does not.
+ABLE = (DeviceState.READY, DeviceState.MINING, DeviceState.THROTTLED)
+_LEVELS = {
+    DeviceState.THROTTLED: "warning",
+    DeviceState.COOLDOWN: "warning",
+    DeviceState.RESETTING: "warning",
+    DeviceState.SICK: "error",
+    DeviceState.DEAD: "error",
+    DeviceState.LOST: "error",
+}
+# Of the whole rig in a minute: where a hub fails, every board on it sends garbage.
+COMM_ERROR_LINES = 4
+# A board's fan runs for a minute at most after its end began.
+ENDS_WITHIN_S = 75.0
+
+
+class DeviceRefusedError(Exception):
+    """The rig does not take this device, or does not have it."""
+
+
+class Fleet:
+    """Devices by id; their sink. What they can do is kept in the context's rates and scheduler."""
+
+    def __init__(
+        self,
+        context: MiningContext,
+        session: Session,
+        report: Report,
+        utc: Callable[[], float],
+    ) -> None:
+        self.devices: dict[str, RigDevice] = {}
+        self._context = context
+        self._session = session
+        self._report = report
+        self._utc = utc
+        self._loop = asyncio.get_running_loop()
+        self._runs = False  # devices are started as they come
+        self._closed = False
+        self._comm_lines = LineQuota(COMM_ERROR_LINES)
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def any_left(self) -> bool:
+        """Whether any device mines or may mine again by itself."""
+        return bool(self._context.rates) or any(
+            device.is_supervised and device.state is not DeviceState.LOST
+            for device in self.devices.values()
+        )
+
+    def find(self, device_id: str) -> RigDevice:
+        """DeviceRefusedError where there is none of this id."""
+        device = self.devices.get(device_id)
+        if device is None:
+            names = ", ".join(self.devices) or "none"
+            raise DeviceRefusedError(f"the rig has no device {device_id}; it has: {names}")
+        return device
+
+    # -- coming and going
+
+    def attach(self, device: Device) -> None:
+        """A device that mines from when it is READY on. One whose id is known takes over its row
+        and its counts: the board may be back before the rig has heard that it was lost.
+        DeviceRefusedError when the rig stops, or while it runs for a device whose rate would have
+        to be measured."""
+        device_id = device.info.device_id
+        if self._closed:
+            raise DeviceRefusedError("the rig stops")
+        if self._runs and device.info.rated_hs is None:
+            raise DeviceRefusedError(f"{device_id} has no rated hash rate: restart the rig for it")
+        known = self.devices.get(device_id)
+        if known is None:
+            known = RigDevice(device, self._utc(), self._loop.time)
+            self.devices[device_id] = known
+        else:
+            self._supersede(known, device)
+        if self._runs:
+            known.start(self)
+
+    def _supersede(self, known: RigDevice, device: Device) -> None:
+        old, was_lost = known.device, known.state is DeviceState.LOST
+        self._retire(device.info.device_id)
+        known.replaced_by(device, self._utc())
+        if not was_lost:
+            self._loop.run_in_executor(None, old.stop)
+
+    async def detach(self, device_id: str) -> None:
+        """Stop a device and forget its row; what it has mined stays counted."""
+        device = self.find(device_id)
+        del self.devices[device_id]
+        self._retire(device_id)
+        device.assign(None)
+        device.leave()
+        await asyncio.to_thread(device.stop)
+        await _ended([device.device])
+
+    def start(self) -> None:
+        """Start the devices attached so far; later ones start as they come."""
+        self._runs = True
+        for device in list(self.devices.values()):
+            device.start(self)
+
+    async def measure(self) -> None:
+        """Measure the devices of which no rate is known, and let them mine."""
+        unknown = [device for device in self.devices.values() if not device.is_supervised]
+        if not unknown:
+            return
+        self._report("info", "measuring hash rates ...", None)
+        rates = await calibrate(unknown)
+        for device in unknown:
+            rate = rates.get(device.info.device_id)
+            if device.is_gone:  # it said why; it may have been measured before that
+                continue
+            if rate is None:
+                text = "hashed nothing when measured: left out"
+                self._report("error", text, device.info.device_id)
+                continue
+            self._admit(device, rate)
+
+    def close(self) -> None:
+        """The rig stops: nobody gets work any more."""
+        self._closed = True
+        for device in self.devices.values():
+            device.assign(None)
+
+    async def stop(self) -> None:
+        """Stop every device, once, however often it is asked for."""
+        self._closed = True
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._stop_each())
+        await self._stopping
+
+    async def _stop_each(self) -> None:
+        # stop() blocks for up to a second where a device hangs, so all stop side by side.
+        devices = [device.device for device in self.devices.values()]
+        with ThreadPoolExecutor(max(1, len(devices)), "stop") as threads:
+            await asyncio.gather(*(self._loop.run_in_executor(threads, d.stop) for d in devices))
+        await _ended(devices)
+
+    # -- DeviceSink
+
+    def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
+        device = self.devices[device_id]
+        if device.is_gone:
+            return
+        for judgement in self._session.solutions(device_id, found):
+            if judgement.proves_work and judgement.work is not None:
+                device.proved(judgement.work.ticket)
+
+    def exhausted(self, device_id: str, work_id: int) -> None:
+        now = self._loop.time()
+        self.carry_out(self._context.scheduler.on_exhausted(device_id, work_id, now))
+
+    def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
+        device = self.devices[device_id]
+        before, reason_before = device.state, device.reason
+        device.state_changed(state, reason, self._utc())
+        comes = self._follow(device_id, device)
+        if comes or (state, reason) != (before, reason_before):
+            self._tell(device, before, comes)
+
+    def comm_error(self, device_id: str, text: str) -> None:
+        self._context.tallies.of(device_id).comm_errors += 1
+        line = self._comm_lines.line(f"communication error: {text}", self._loop.time())
+        if line is not None:
+            self._report("warning", line, device_id)
+
+    # -- work
+
+    def carry_out(self, assignments: Iterable[Assignment]) -> None:
+        """Hand Work to its devices."""
+        if self._closed:
+            return
+        for assignment in assignments:
+            self.devices[assignment.device_id].assign(assignment.work)
+
+    def tick(self, now: float) -> None:
+        """Once a second: plan with what the devices really do."""
+        rates, scheduler = self._context.rates, self._context.scheduler
+        for device_id, device in self.devices.items():
+            if device_id not in rates:
+                continue
+            change = device.measure(now)
+            if change is not None:
+                self.state_changed(device_id, *change)
+            rate = device.rate_hs
+            if rate is not None and rate != rates[device_id]:
+                rates[device_id] = rate
+                self.carry_out(scheduler.set_hashrate(device_id, rate, now))
+        self.carry_out(scheduler.on_time(now))
+
+    def _follow(self, device_id: str, device: RigDevice) -> bool:
+        """Do what the device's state asks for; whether it can take work that could not before."""
+        able = device_id in self._context.rates
+        if device.is_gone:
+            self._retire(device_id)
+        elif not device.is_supervised or self._closed:
+            pass  # the rig itself judges it: a hanging device keeps its work
+        elif device.state in ABLE and not able:
+            rate = device.rate_hs
+            assert rate is not None  # supervised devices are rated
+            self._admit(device, rate)
+            return True
+        elif device.state not in ABLE and able:
+            del self._context.rates[device_id]
+            self.carry_out(self._context.scheduler.pause(device_id, self._loop.time()))
+        return False
+
+    def _admit(self, device: RigDevice, rate: float) -> None:
+        info, now = device.info, self._loop.time()
+        scheduler = self._context.scheduler
+        self._context.rates[info.device_id] = rate
+        if scheduler.knows(info.device_id):
+            self.carry_out(scheduler.resume(info.device_id, info.capabilities, now))
+        else:
+            scheduler.add_device(info.device_id, info.capabilities, rate, None, now)
+        self._session.device_added(info.device_id)
+
+    def _retire(self, device_id: str) -> None:
+        """A device is gone: nobody waits for its work, the others go on."""
+        self._context.rates.pop(device_id, None)
+        self._context.scheduler.remove_device(device_id)
+        self._session.device_gone(device_id)
+
+    def _tell(self, device: RigDevice, before: DeviceState, comes: bool) -> None:
+        level = _LEVELS.get(device.state)
+        if level is None and (comes or before in _LEVELS) and device.state in ABLE:
+            level = "info"
+        if level is None:
+            return
+        line = device.lines.line(f"{device.state}: {device.reason}", self._loop.time())
+        if line is not None:
+            self._report(level, line, device.info.device_id)
+
+
+async def _ended(devices: Sequence[Device]) -> None:
+    """Boards are safe only when their own end has come: some have to cool first."""
+    ending = [device.stopped() for device in devices if isinstance(device, EndsLater)]
+    if ending:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                await asyncio.gather(*ending)

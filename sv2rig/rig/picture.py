@@ -1,0 +1,87 @@
+"""Snapshots drawn from what the rig, its devices and its session know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sv2rig.bitcoin.target import difficulty
+from sv2rig.mining.session import Session
+from sv2rig.mining.tally import Tally
+from sv2rig.rig.rig_device import RigDevice
+from sv2rig.rig.snapshot import DeviceSnapshot, PoolSnapshot, ShareCounts
+
+
+def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSnapshot:
+    """One device. In a rig that mines, one without work hashes nothing, as is known."""
+    info, telemetry = device.info, device.telemetry()
+    idle = rig_mines and device.is_idle and not device.is_gone
+    return DeviceSnapshot(
+        id=info.device_id,
+        backend=info.backend,
+        name=info.name,
+        variant=info.variant,
+        state=device.state.value,
+        reason=device.reason,
+        since=device.since,
+        hashrate_hs=0.0 if idle else device.current_hs,
+        hashrate_1m_hs=device.minute_hs,
+        hashrate_error=None if idle else device.rate_error,
+        temperature_c=telemetry.temperature_c,
+        fan_percent=telemetry.fan_percent,
+        power_w=telemetry.power_w,
+        shares=share_counts(tally),
+        hardware_errors=tally.hardware_errors,
+        comm_errors=tally.comm_errors,
+        last_share=tally.last_share_utc,
+    )
+
+
+def pool_picture(
+    session: Session, now: float, as_utc: Callable[[float | None], float | None]
+) -> PoolSnapshot:
+    """The pool; `as_utc` turns moments of the clock that `now` is of into UTC."""
+    channels = session.channels
+    newest = max(channels, key=lambda c: c.job_since or 0.0, default=None)
+    job = newest.job if newest else None
+    since = newest.job_since if newest else None
+    targets = [channel.target for channel in channels if channel.target]
+    return PoolSnapshot(
+        url=str(session.url),
+        state=session.state.value,
+        detail=session.detail,
+        transport=session.transport,
+        channel_kind=_kind([channel.is_extended for channel in channels]),
+        difficulty=difficulty_of(min(targets, default=None)),
+        job_id=job.job_id if job else None,
+        job_age_s=None if since is None else now - since,
+        latency_ms=None if session.latency_s is None else session.latency_s * 1000,
+        connected_since=as_utc(session.connected_since),
+        reconnects=max(0, session.connections - 1),
+        new_block_at=as_utc(session.new_block_at),
+    )
+
+
+def sum_of_known(values: Iterable[float | None]) -> float | None:
+    """None where none is known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def difficulty_of(target: int | None) -> float | None:
+    return None if not target else float(difficulty(target))
+
+
+def share_counts(tally: Tally) -> ShareCounts:
+    return ShareCounts(
+        accepted=tally.accepted,
+        rejected=tally.rejected,
+        stale=tally.stale,
+        pending=tally.pending,
+        unacknowledged=tally.unacknowledged,
+    )
+
+
+def _kind(extended: Sequence[bool]) -> str:
+    if not extended:
+        return ""
+    return "extended" if extended[0] else f"standard x{len(extended)}"
