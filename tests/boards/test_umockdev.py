@@ -50,7 +50,7 @@ def test_an_opted_in_tty_is_its_device_not_its_name(tmp_path: Path) -> None:
     assert told["look-alikes"] == ["", ""]
 
 
-def test_a_byte_to_a_look_alike_would_be_seen(tmp_path: Path) -> None:
-    """The board itself, in the same scene, is a bridge that gets bytes: the wire is being read."""
-    told = play("opted-in", tmp_path)
-    assert all(told["board"])
+def test_a_byte_to_a_look_alike_is_seen(tmp_path: Path) -> None:
+    """The same scene with detection that believes bare ids: the tests above can fail."""
+    told = play("careless", tmp_path)
+    assert [data[:64] for data in told["look-alikes"]] == [GOLDEN, GOLDEN]

@@ -1,8 +1,9 @@
 """Boards and a look-alike on umockdev's USB, with the hotplug and the driver of a real rig.
 
-Run by `umockdev-wrapper python umockdev_scene.py strings|opted-in FOLDER`; prints what happened as
-one JSON object. With "strings" the board's strings name it; with "opted-in" it has the same strings
-as its look-alikes, and the user gave the path of its tty.
+Run by `umockdev-wrapper python umockdev_scene.py strings|opted-in|careless FOLDER`; prints what
+happened as one JSON object. With "strings" the board's strings name it; with "opted-in" it has the
+same strings as its look-alikes, and the user gave the path of its tty; with "careless" detection
+believes bare ids, which shows that this scene can tell.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from board_sink import RecordingSink
+from sv2rig.drivers.icarus.driver import DRIVER
 from umockdev_testbed import PluggedIn, Testbed
 
 from sv2rig.boards.board import Board
@@ -20,9 +24,10 @@ from sv2rig.boards.ports import PortWatcher
 from sv2rig.boards.serial_line import open_serial
 from sv2rig.boards.turns import Turns
 from sv2rig.boards.usb_events import usb_events
+from sv2rig.devices import detection
 from sv2rig.devices.detection import OptIn
 from sv2rig.devices.device import Device, DeviceState
-from sv2rig.drivers.icarus.driver import DRIVER
+from sv2rig.devices.pattern import Pattern
 from sv2rig.rig.board_choice import BoardChoice
 from sv2rig.rig.hotplug import Hotplug, Wanted
 
@@ -48,12 +53,20 @@ class Rig:
         self.sinks.append(RecordingSink(device))
         device.start(self.sinks[-1])
 
+    def sink_of(self, usb_path: str) -> RecordingSink:
+        return next(s for s in self.sinks if s.board.plug.sighting.usb_path == usb_path)
+
     def report(self, level: str, text: str, device_id: str | None = None) -> None:
         raise AssertionError(text)
 
 
 class Scene:
-    def __init__(self, named: bool, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path) -> None:
+        named = kind != "opted-in"
+        driver = DRIVER
+        if kind == "careless":
+            driver = replace(DRIVER, patterns=(Pattern(0x067B, 0x2303),))
+            patch.object(detection, "is_shared_id", return_value=False).start()
         self.bed = Testbed()
         self.rig = Rig()
         self.strings = NAMED if named else GENERIC
@@ -61,7 +74,7 @@ class Scene:
         # Looking again by itself is an hour away: what is seen here, udev has told of.
         watcher = PortWatcher(folder=folder, events=usb_events, poll_s=3600)
         wanted = Wanted(named=() if named else (choice,))
-        self.hotplug = Hotplug(self.rig, watcher, {DRIVER.name: DRIVER}, wanted, Turns())
+        self.hotplug = Hotplug(self.rig, watcher, {driver.name: driver}, wanted, Turns())
 
     def plug(self, usb_path: str, strings: dict[str, str], tty: str) -> PluggedIn:
         plugged = self.bed.plug(usb_path, IDS, strings, tty)
@@ -74,7 +87,7 @@ class Scene:
         board = self.plug("1-2", self.strings, "ttyUSB1")
         first = await received(board)
         self.bed.unplug(board)
-        await self.rig.sinks[0].state(DeviceState.LOST, PATIENCE_S)
+        await self.rig.sink_of("1-2").state(DeviceState.LOST, PATIENCE_S)
         thief = self.plug("1-3", GENERIC, "ttyUSB1")  # gets the board's old name
         board = self.plug("1-2", self.strings, "ttyUSB5")
         second = await received(board)
@@ -95,8 +108,7 @@ async def received(plugged: PluggedIn) -> bytes:
 
 
 async def main() -> None:
-    named = sys.argv[1] == "strings"
-    print(json.dumps(await Scene(named, Path(sys.argv[2])).run()))
+    print(json.dumps(await Scene(sys.argv[1], Path(sys.argv[2])).run()))
 
 
 if __name__ == "__main__":
