@@ -22,14 +22,13 @@ from umockdev_testbed import PluggedIn, Testbed
 from sv2rig.boards.board import Board
 from sv2rig.boards.ports import PortWatcher
 from sv2rig.boards.serial_line import open_serial
-from sv2rig.boards.turns import Turns
 from sv2rig.boards.usb_events import usb_events
 from sv2rig.devices import detection
 from sv2rig.devices.detection import OptIn
 from sv2rig.devices.device import Device, DeviceState
 from sv2rig.devices.pattern import Pattern
 from sv2rig.rig.board_choice import BoardChoice
-from sv2rig.rig.hotplug import Hotplug, Wanted
+from sv2rig.rig.hotplug import BoardPlan, Hotplug
 
 IDS = ("067b", "2303")
 GENERIC = {"manufacturer": "Prolific Technology Inc.", "product": "USB-Serial Controller"}
@@ -71,10 +70,16 @@ class Scene:
         self.rig = Rig()
         self.strings = NAMED if named else GENERIC
         choice = BoardChoice(OptIn("/dev/ttyUSB1", DRIVER.name))
+        named_by_user = () if named else (choice,)
         # Looking again by itself is an hour away: what is seen here, udev has told of.
-        watcher = PortWatcher(folder=folder, events=usb_events, poll_s=3600)
-        wanted = Wanted(named=() if named else (choice,))
-        self.hotplug = Hotplug(self.rig, watcher, {driver.name: driver}, wanted, Turns())
+        watcher = PortWatcher(
+            [each.opt_in for each in named_by_user],
+            folder=folder,
+            events=usb_events,
+            poll_s=3600,
+        )
+        plan = BoardPlan({driver.name: driver}, named_by_user, start_interval_s=0.1)
+        self.hotplug = Hotplug(self.rig, plan, watcher)
 
     def plug(self, usb_path: str, strings: dict[str, str], tty: str) -> PluggedIn:
         plugged = self.bed.plug(usb_path, IDS, strings, tty)
