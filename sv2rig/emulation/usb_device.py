@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Protocol
 
-from sv2rig.emulation.emulator import Identity
+from sv2rig.emulation.emulator import Emulator, Identity
 
 BULK, INTERRUPT = 2, 3
 CONFIGURATION = 1  # the bConfigurationValue of the only one
@@ -95,6 +95,10 @@ class UsbFunction(Protocol):
 
     def reset(self, now: float) -> None:
         """The bus was reset."""
+
+
+class UsbBoard(Emulator, UsbFunction, Protocol):
+    """An emulated board on USB: both sides of its life, and one port in its ledger."""
 
 
 def standard_string(identity: Identity, setup: Setup) -> bytes | None:
