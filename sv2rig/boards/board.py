@@ -93,7 +93,7 @@ class Board:
         self.talks: list[Talk] = []
         self.engine: Engine
         self.thermal: Thermal | None = None
-        self._name = name
+        self.name = name
         self._profiles = tuple(profiles)
         self._loop = asyncio.get_running_loop()
         self._sink: DeviceSink
@@ -103,10 +103,8 @@ class Board:
         self._timer: asyncio.TimerHandle | None = None
         self._telemetry = Telemetry()
         self._lost: str | None = None
-        self._is_serving = self._is_stopping = self._is_safe = False
+        self._is_serving = self._is_stopping = self._is_safe = self._wants_shown = False
         self._changes: set[str] = set()
-        self.comm_errors = 0
-        self.last_damage = ""
         self._proved_hashes = 0.0
         self._reply_hashes = float(expected_hashes(self.ticket))
 
@@ -123,7 +121,7 @@ class Board:
         """The readings, once a second."""
         return Telemetry()
 
-    async def apply(self, name: str, value: float) -> None:
+    async def apply(self, _name: str, value: float) -> None:
         """A setting changed while the board runs (it is in plug.settings already)."""
 
     async def shut_down(self) -> None:
@@ -131,8 +129,7 @@ class Board:
         await self.make_safe()
 
     async def show_itself(self) -> None:
-        """Blink, for a person who looks for it; BoardError where there is nothing to blink."""
-        raise BoardError(f"{self._name} has no light to show")
+        """Blink, for a person who looks for it."""
 
     # -- for drivers
 
@@ -141,11 +138,19 @@ class Board:
         default = next(s.default for s in self.settings if s.name == name)
         return self.plug.settings.get(name, default)
 
+    def now(self) -> float:
+        """The loop's monotonic seconds."""
+        return self._loop.time()
+
+    def set_engine(self, engine: Engine) -> None:
+        """For boards that know only after start-up what they are."""
+        self.engine = engine
+
     def damage(self, reason: str) -> None:
         """Count a communication error (Host.comm_error)."""
-        self.comm_errors += 1
-        self.last_damage = reason
         self.plug.supervisor.comm_error(self._loop.time())
+        if self._life is not None:  # secure() has no rig to tell
+            self._sink.comm_error(self.plug.device_id, reason)
 
     # -- Device
 
@@ -155,7 +160,7 @@ class Board:
         return DeviceInfo(
             device_id=self.plug.device_id,
             backend=self.driver,
-            name=self._name,
+            name=self.name,
             capabilities=Capabilities(
                 shape=self.shape,
                 version_bits=VERSION_BITS,
@@ -231,9 +236,10 @@ class Board:
         self._changes.add(name)
         self._wake.set()
 
-    async def identify(self) -> None:
-        """Show which one it is; BoardError where it cannot."""
-        await self.show_itself()
+    def identify(self) -> None:
+        """Show which one it is."""
+        self._wants_shown = True
+        self._wake.set()
 
     # -- Host (what the engine speaks to)
 
@@ -326,6 +332,9 @@ class Board:
         for name in sorted(changes):
             await self.apply(name, self.plug.settings[name])
         await self._read_sensors()
+        if self._wants_shown:
+            self._wants_shown = False
+            await self.show_itself()
         self._settle()
         if self.plug.supervisor.state not in RUNNING:
             self._pause_engine()
@@ -415,7 +424,7 @@ class Board:
             self.talks.append(talk)
         if len(self.talks) < len(self._profiles):
             raise LineError(
-                f"{self._name} needs {len(self._profiles)} ports, {len(self.talks)} were found: "
+                f"{self.name} needs {len(self._profiles)} ports, {len(self.talks)} were found: "
                 "is its kernel driver loaded?"
             )
 

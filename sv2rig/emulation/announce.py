@@ -36,13 +36,25 @@ def make_folder(folder: Path) -> Path:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         for made in (folder.parent, folder):
-            status = made.lstat()
-            ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-            if not (stat.S_ISDIR(status.st_mode) and ours):
+            if not _safe(made.lstat(), is_parent=made != folder):
                 raise AnnounceError(f"{made} can be written by others: remove it, or chmod 700 it")
     except OSError as error:
         raise AnnounceError(f"{error.filename} cannot be made: {error.strerror}") from error
     return folder
+
+
+def _safe(status: os.stat_result, is_parent: bool) -> bool:
+    """Whether nobody else can put anything in the place of what is ours there.
+
+    The parent may also be the system's, and shared where it is sticky, as /tmp is.
+    """
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    shared = bool(status.st_mode & 0o022)
+    if is_parent:
+        sticky = bool(status.st_mode & stat.S_ISVTX)
+        return status.st_uid in (0, os.geteuid()) and (not shared or sticky)
+    return status.st_uid == os.geteuid() and not shared
 
 
 class Name:

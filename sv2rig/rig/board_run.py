@@ -1,4 +1,4 @@
-"""One board without a rig: made safe (`sv2rig safe-off`), or tested (`sv2rig selftest --device`)."""
+"""One board without a rig, to be tested (`sv2rig selftest --device`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Listener:
         self.ready = asyncio.Event()
         self.enough = asyncio.Event()
         self.trouble: str | None = None
-        self.right = self.wrong = 0
+        self.right = self.wrong = self.damaged = 0
         self._works: dict[int, Work] = {}
         self._board: Board
         self._random = random.Random(1)
@@ -53,6 +53,9 @@ class _Listener:
     def exhausted(self, _device_id: str, _work_id: int) -> None:
         self.give_work()
 
+    def comm_error(self, _device_id: str, _text: str) -> None:
+        self.damaged += 1
+
     def state_changed(self, _device_id: str, state: DeviceState, reason: str) -> None:
         if state is DeviceState.READY:
             self.ready.set()
@@ -78,7 +81,10 @@ async def test_board(board: Board) -> str:
         await board.stopped()
     if listener.wrong:
         raise CheckFailedError(f"{listener.wrong} of its nonces are wrong, {listener.right} right")
-    return f"{board.info.name}: {listener.right} nonces right, none wrong"
+    return (
+        f"{board.info.name}: {listener.right} nonces right, none wrong, "
+        f"{listener.damaged} communication errors"
+    )
 
 
 def _no_trouble(listener: _Listener) -> None:

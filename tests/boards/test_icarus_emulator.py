@@ -259,7 +259,7 @@ def test_wrong_nonces_are_entered_as_wrong() -> None:
 def test_options_that_no_board_has(more: dict[str, str]) -> None:
     (name,) = more
     with pytest.raises(ValueError, match=f"{name}="):
-        powered(**more)
+        EMULATOR.make(EmulatorOptions(more=more))
 
 
 def test_descriptors_of_the_bridges() -> None:

@@ -263,6 +263,16 @@ def test_the_folder_is_this_users_alone(tmp_path: Path) -> None:
     folder.chmod(0o777)
     with pytest.raises(AnnounceError, match="chmod 700"):
         make_folder(folder)
+    folder.chmod(0o700)
+    folder.parent.chmod(0o777)
+    with pytest.raises(AnnounceError, match="chmod 700"):
+        make_folder(folder)
+    folder.parent.chmod(0o1777)  # as /tmp is: what is ours there stays ours
+    assert make_folder(folder) == folder
+    folder.chmod(0o1777)
+    with pytest.raises(AnnounceError, match="chmod 700"):
+        make_folder(folder)
+    folder.chmod(0o700)
     elsewhere = tmp_path / "link"
     elsewhere.symlink_to(tmp_path / "sv2rig-7")
     with pytest.raises(AnnounceError, match="written by others"):

@@ -58,6 +58,7 @@ class RecordingSink:
         self.board = board
         self.found: list[Solution] = []
         self.wrong = 0
+        self.comm_errors = 0
         self.states: list[tuple[DeviceState, str]] = []
         self.exhausted_works: list[int] = []
         self.works: dict[int, Work] = {}
@@ -75,6 +76,9 @@ class RecordingSink:
             else:
                 self.wrong += 1
         self._changed.set()
+
+    def comm_error(self, _device_id: str, _text: str) -> None:
+        self.comm_errors += 1
 
     def exhausted(self, _device_id: str, work_id: int) -> None:
         self.exhausted_works.append(work_id)
