@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sv2rig.emulation.faults import FaultPlan
     from sv2rig.emulation.pty import Bus, PtyBoard
     from sv2rig.emulation.search import KnownAnswer
+    from sv2rig.emulation.usb_socket import SocketBoard
 
 Boards = Annotated[list[str] | None, typer.Argument(metavar="[BOARD]...", help="Boards by name.")]
 TicketBits = Annotated[
@@ -135,13 +136,17 @@ def _make(
 ) -> Emulator:
     from sv2rig.emulation.emulator import EmulatorOptions
     from sv2rig.emulation.faults import FaultyBoard, WrongNonces
+    from sv2rig.emulation.usb_device import is_usb_board
+    from sv2rig.emulation.usb_faults import FaultyUsb
 
     own = {name: value for name, value in more.items() if name in kind.more}
     try:
         board = kind.make(EmulatorOptions(*pace, known, WrongNonces(plans), own))
     except ValueError as error:
         raise UserError(f"{kind.name}: {error}") from error
-    return FaultyBoard(board, plans) if plans else board
+    if not plans:
+        return board
+    return FaultyUsb(board, plans) if is_usb_board(board) else FaultyBoard(board, plans)
 
 
 def _plans(faults: Sequence[str] | None) -> list[FaultPlan]:
@@ -182,9 +187,12 @@ def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> N
             raise UserError(f"no option {name!r} is known to {boards}")
 
 
-def _device(board: PtyBoard) -> str:
+def _device(board: PtyBoard | SocketBoard) -> str:
     """What --device takes."""
-    return f"serial:{board.paths[0]}?driver={board.board.identity.driver}"
+    from sv2rig.emulation.usb_device import is_usb_board
+
+    backend = "usb" if is_usb_board(board.board) else "serial"
+    return f"{backend}:{board.paths[0]}?driver={board.board.identity.driver}"
 
 
 def _tell(bus: Bus, json: bool) -> None:
@@ -203,7 +211,7 @@ def _tell(bus: Bus, json: bool) -> None:
         print_text(f"  sv2rig mine URL --device {shlex.quote(_device(board))}")
 
 
-def _told(board: PtyBoard) -> dict[str, Any]:
+def _told(board: PtyBoard | SocketBoard) -> dict[str, Any]:
     claims = board.board.claims
     return {
         "name": board.name.text,

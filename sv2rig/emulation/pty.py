@@ -11,6 +11,8 @@ from sv2rig.emulation.announce import Name, sweep
 from sv2rig.emulation.emulator import Emulator
 from sv2rig.emulation.faults import FaultyBoard
 from sv2rig.emulation.pty_port import Presence, PtyPort
+from sv2rig.emulation.usb_device import is_usb_board
+from sv2rig.emulation.usb_socket import SocketBoard
 
 _SHORTEST_WAIT_S = 0.001  # dues closer together are served together
 
@@ -21,7 +23,7 @@ class Bus:
     def __init__(self, folder: Path) -> None:
         sweep(folder)
         self.folder = folder
-        self.boards: list[PtyBoard] = []
+        self.boards: list[PtyBoard | SocketBoard] = []
         self._loop = asyncio.get_running_loop()
         self._presence = Presence()
 
@@ -35,9 +37,15 @@ class Bus:
         self._loop.remove_reader(self._presence.descriptor)
         self._presence.close()
 
-    def add(self, board: Emulator, name: str | None = None) -> PtyBoard:
-        """A board plugged in, named as it likes or after its driver."""
-        served = PtyBoard(board, Name(self.folder, name or board.identity.driver), self._presence)
+    def add(self, board: Emulator, name: str | None = None) -> PtyBoard | SocketBoard:
+        """A board plugged in, named as it likes or after its driver: on ptys, or on a socket if it
+        is one for libusb."""
+        own_name = Name(self.folder, name or board.identity.driver)
+        served = (
+            SocketBoard(board, own_name)
+            if is_usb_board(board)
+            else PtyBoard(board, own_name, self._presence)
+        )
         self.boards.append(served)
         served.plug_in()
         return served

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from sv2rig.emulation.emulator import Emulator, Identity
 
@@ -79,8 +79,11 @@ class UsbFunction(Protocol):
     what the host sent, for the board's ledger; the device cannot know.
     """
 
-    identity: Identity
-    interfaces: tuple[Interface, ...]
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]: ...
 
     def control_in(self, setup: Setup, now: float) -> bytes:
         """What it sends, at most `setup.length` bytes of it go out."""
@@ -99,6 +102,11 @@ class UsbFunction(Protocol):
 
 class UsbBoard(Emulator, UsbFunction, Protocol):
     """An emulated board on USB: both sides of its life, and one port in its ledger."""
+
+
+def is_usb_board(board: Emulator) -> TypeGuard[UsbBoard]:
+    """Whether it is driven over libusb, not over serial ports."""
+    return hasattr(board, "control_in")
 
 
 def standard_string(identity: Identity, setup: Setup) -> bytes | None:

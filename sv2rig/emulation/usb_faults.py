@@ -27,7 +27,6 @@ class FaultyUsb:
         self.ports = board.ports
         self.claims = board.claims
         self.wires = board.wires
-        self.ledger = board.ledger
         self._stall = stall
         self._random = Random(f"usb {[plan.seed for plan in plans]}")
         self._since = 0.0

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from pathlib import Path
 
-from sv2rig.emulation.announce import Name
+from sv2rig.emulation.announce import AnnounceError, Name
 from sv2rig.emulation.fake_usb import FakeUsbBackend
-from sv2rig.emulation.faults import FaultPlan
 from sv2rig.emulation.usb_device import UsbBoard
+from sv2rig.emulation.usb_faults import FaultyUsb
 from sv2rig.emulation.usb_server import UsbServer
 
 _USB_PATH = "1-1"  # of its own bus; nobody looks at it
 _TICK_S = 0.25
+LONGEST_PATH = 107  # bytes of a unix socket's address (unix(7))
 
 
 class SocketBoard:
     """One board. `paths` holds its socket's name, and nothing while it is not plugged in."""
 
-    def __init__(self, board: UsbBoard, name: Name, plans: tuple[FaultPlan, ...] = ()) -> None:
+    def __init__(self, board: UsbBoard, name: Name) -> None:
         self.board = board
         self.name = name
         self.paths: tuple[Path, ...] = ()
-        self._plans = plans
         self._loop = asyncio.get_running_loop()
         self._backend = FakeUsbBackend(self._loop.time, wait=None)
         self._server: UsbServer | None = None
@@ -37,9 +38,13 @@ class SocketBoard:
         self.board.power_up(self._loop.time())
         self._backend.plug(self.board, _USB_PATH)
         path = self.name.folder / f"{self.name.text}.socket"
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            raise AnnounceError(
+                f"{path} is too long for a socket: set XDG_RUNTIME_DIR to a shorter one"
+            )
         self._server = UsbServer(self._backend, path)
         self.paths = self.name.announce(self.board, [str(path)])
-        for plan in self._plans:
+        for plan in self.board.plans if isinstance(self.board, FaultyUsb) else ():
             if plan.unplug < math.inf:
                 self._plug.append(self._loop.call_later(plan.unplug, self._pull, plan.replug))
         self._due()

@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 from board_sink import RecordingSink, random_work
+from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
+from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
+from sv2rig.drivers.ztex.emulator import ZtexBoard as EmulatedZtex
 from usb_bench import UsbBench
 from virtual_time import run_virtual
 
 from sv2rig.devices.device import DeviceState
-from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
-from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
-from sv2rig.drivers.ztex.emulator import ZtexBoard as EmulatedZtex
 from sv2rig.emulation.emulator import EmulatorOptions
 
 
