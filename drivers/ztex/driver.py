@@ -103,14 +103,17 @@ class ZtexBoard(UsbBoard):
         given = self.plug.options.get("bitstream")
         if not given:
             raise missing(wanted, self.plug.sighting.usb_path)
-        path = Path(given).expanduser()
-        try:
-            data = await self._loop.run_in_executor(None, path.read_bytes)
-        except OSError as error:
-            raise BitstreamError(
-                f"the bitstream {path} cannot be read: {error.strerror}; {wanted}.bit is wanted"
-            ) from error
-        return on_pins(data, str(path))
+        return await self._loop.run_in_executor(None, _read_bitstream, given, wanted)
+
+
+def _read_bitstream(given: str, wanted: str) -> bytes:
+    try:
+        data = Path(given).expanduser().read_bytes()
+    except OSError as error:
+        raise BitstreamError(
+            f"the bitstream {given} cannot be read: {error.strerror}; {wanted}.bit is wanted"
+        ) from error
+    return on_pins(data, given)
 
 
 DRIVER = Driver(
