@@ -9,11 +9,6 @@ import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
-from sv2rig.boards.board import Board
-from sv2rig.boards.line import BoardError, Talk
-from sv2rig.boards.ramp import START_MHZ, STEP_SECONDS, ramp
-from sv2rig.boards.table_engine import TableEngine
-from sv2rig.devices.slices import Slice
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx import startup
 from sv2rig.drivers.bm13xx.chips import CHIPS, Chip, addresses
@@ -25,6 +20,12 @@ from sv2rig.drivers.bm13xx.protocol import (
     read_register,
 )
 from sv2rig.drivers.bm13xx.wire import ChainWire
+
+from sv2rig.boards.board import Board
+from sv2rig.boards.line import BoardError, Talk
+from sv2rig.boards.ramp import START_MHZ, STEP_SECONDS, ramp
+from sv2rig.boards.table_engine import TableEngine
+from sv2rig.devices.slices import Slice
 
 START_BAUD = 115_200
 SWITCH_S = 0.01  # after the last byte has left, before the line is used at its new speed
@@ -113,9 +114,9 @@ class Chain:
             found = _count_chips(heard)
             if found is not None:
                 return found
-        got = f"{len(heard)} bytes that are no answer ({heard[:16].hex()})" if heard else "nothing"
+        came = f"{len(heard)} bytes that are none ({heard[:16].hex()})" if heard else "nothing"
         raise BoardError(
-            f"no BM13xx chip answers at {START_BAUD} baud; {got} came: check power, reset and wiring"
+            f"no BM13xx chip answers at {START_BAUD} baud, {came} came: check power, reset, wiring"
         )
 
     def _check_count(self) -> None:

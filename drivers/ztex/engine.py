@@ -11,11 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sv2rig.boards.engine import Host, SliceFeed
-from sv2rig.devices.dynamic_clock import ClockLimits, DynamicClock
-from sv2rig.devices.fault import FaultKind
-from sv2rig.devices.slices import Slice
-from sv2rig.devices.work import Work
 from sv2rig.drivers.ztex.fpga import POLL_S, Fpga
 from sv2rig.drivers.ztex.protocol import (
     RESET_FPGA,
@@ -29,6 +24,12 @@ from sv2rig.drivers.ztex.protocol import (
     start_job,
 )
 from sv2rig.drivers.ztex.session import Found
+
+from sv2rig.boards.engine import Host, SliceFeed
+from sv2rig.devices.dynamic_clock import ClockLimits, DynamicClock
+from sv2rig.devices.fault import FaultKind
+from sv2rig.devices.slices import Slice
+from sv2rig.devices.work import Work
 
 _LOWEST = 0.5  # of the board's own clock
 _BARREN_TOO_OFTEN = 10  # jobs
@@ -113,7 +114,6 @@ class ZtexEngine:
 
     def resume(self, now: float) -> None:
         for fpga in self._usable():
-            self._set_clock(fpga, fpga.multiplier)
             self._give(fpga, now)
         self._poll_at = now + POLL_S
 
@@ -158,8 +158,8 @@ class ZtexEngine:
             self._stop(fpga, f"none of its last {fpga.barren_jobs} jobs was hashed rightly")
             return
         transfers: list[Read | Send] = [start_job(piece.header76())]
-        if fpga.paused:  # a suspended FPGA has no clock
-            fpga.paused = False
+        if fpga.needs_clock:
+            fpga.needs_clock = False
             transfers.insert(0, set_clock(fpga.multiplier))
         self._transfer(fpga, transfers)
 
@@ -167,8 +167,8 @@ class ZtexEngine:
         self._poll_at = None
         for fpga in self._usable():
             fpga.set_aside()
-            if self._miner.suspends and not fpga.paused:
-                fpga.paused = True
+            if self._miner.suspends and not fpga.needs_clock:
+                fpga.needs_clock = True
                 self._transfer(fpga, [SUSPEND])
 
     # -- results

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
+
 from sv2rig.devices.dynamic_clock import DynamicClock
 from sv2rig.devices.slices import Slice
-from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
 
 POLL_S = 0.25
 _BEFORE = 2  # jobs remembered that a late reading may belong to
@@ -24,7 +25,7 @@ class Fpga:
         self.multiplier = miner.multiplier
         self.job: Slice | None = None
         self.stopped: str | None = None  # why it is not used any more
-        self.paused = False
+        self.needs_clock = True  # it has none after a reset, and while it is suspended
         self.is_read = False  # a reading is under way
         self.is_done = False  # it wants another job
         self.barren_jobs = 0  # in a row: not one reading of them was right
@@ -68,7 +69,8 @@ class Fpga:
         self._before.clear()
         self._reported.clear()
         self._known = frozenset()
-        self.is_read = self.is_done = self.paused = False
+        self.is_read = self.is_done = False
+        self.needs_clock = True
         self._was_right = True
         self.barren_jobs = 0
 

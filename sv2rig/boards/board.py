@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sv2rig.bitcoin.target import expected_hashes
 from sv2rig.boards.engine import Engine
@@ -34,6 +34,9 @@ from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.devices.thermal import Thermal
 from sv2rig.devices.work import Solution, Work
 
+if TYPE_CHECKING:
+    from sv2rig.boards.usb import UsbLine
+
 POLL_S = 1.0
 SECURE_S = 10.0  # a board that takes longer to be made safe does not answer
 STARTING = frozenset({DeviceState.INIT, DeviceState.RESETTING})
@@ -54,6 +57,7 @@ class Plug:
     supervisor: Supervisor = field(init=False)
     turns: Turns = field(default_factory=Turns)
     open_line: Callable[[str, LineProfile], Line] = open_serial
+    open_usb: Callable[[Sighting], UsbLine] | None = None  # None: sv2rig.boards.usb.open_usb
 
     def __post_init__(self) -> None:
         self.supervisor = Supervisor(self.limits)
@@ -117,7 +121,7 @@ class Board:
         """The readings, once a second."""
         return Telemetry()
 
-    async def apply(self, name: str, value: float) -> None:
+    async def apply(self, _name: str, value: float) -> None:
         """A setting changed while the board runs (it is in plug.settings already)."""
 
     async def shut_down(self) -> None:
@@ -144,8 +148,9 @@ class Board:
 
     def damage(self, reason: str) -> None:
         """Count a communication error (Host.comm_error)."""
-        self._sink.comm_error(self.plug.device_id, reason)
         self.plug.supervisor.comm_error(self._loop.time())
+        if self._life is not None:  # secure() has no rig to tell
+            self._sink.comm_error(self.plug.device_id, reason)
 
     # -- Device
 
@@ -312,7 +317,7 @@ class Board:
         supervisor.started(now)
         supervisor.expect(now, self.rate_hs, self._reply_hashes)
         self.engine.reset()
-        self.talks[self.data_port].hand_over(self._received)
+        self._listen()
         self._is_serving = True
         self._settle()
         if self._work is not None:
@@ -418,6 +423,10 @@ class Board:
                 f"{self.name} needs {len(self._profiles)} ports, {len(self.talks)} were found: "
                 "is its kernel driver loaded?"
             )
+
+    def _listen(self) -> None:
+        """The start-up is over: what comes is the engine's."""
+        self.talks[self.data_port].hand_over(self._received)
 
     def _close_lines(self) -> None:
         for talk in self.talks:

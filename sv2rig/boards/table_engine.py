@@ -18,7 +18,8 @@ _PER_ID = 2  # jobs remembered under one id: a reply may cross the one that take
 class TableWire(Protocol):
     """A chain's bytes. `job_ids` are used in turn."""
 
-    job_ids: Sequence[int]
+    @property
+    def job_ids(self) -> Sequence[int]: ...
 
     def encode(self, job_id: int, piece: Slice) -> bytes: ...
 

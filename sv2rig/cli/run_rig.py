@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,10 +118,30 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
-    from sv2rig.mining.session import SessionError
-
     stop = stop_requested()
     rig = make_rig(devices, url, options, None if show.screen else _log)
+    async with _controlled(rig):
+        return await _run_until_stopped(rig, stop, show)
+
+
+@contextlib.asynccontextmanager
+async def _controlled(rig: Rig) -> AsyncIterator[None]:
+    """With a control socket, if one can be had: the rig mines without it too."""
+    from sv2rig.rig.control import ControlError, control_socket
+    from sv2rig.rig.runtime_folder import runtime_folder
+
+    folder = runtime_folder(os.environ, os.getuid())
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(control_socket(rig, socket.gethostname(), folder))
+        except ControlError as error:
+            rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
+        yield
+
+
+async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show) -> RigSnapshot:
+    from sv2rig.mining.session import SessionError
+
     running = asyncio.create_task(rig.run())
     watching = asyncio.create_task(_until_stop(stop, show, rig))
     error: SessionError | None = None

@@ -154,6 +154,15 @@ class PushDevice:
     def latency_ms(self, value: float) -> None:
         self._pace.latency_s = LATENCY.check(value) / 1000
 
+    def setting(self, name: str) -> float:
+        """KeyError for another name than latency_ms."""
+        return {LATENCY.name: self.latency_ms}[name]
+
+    def adjust(self, name: str, value: float) -> None:
+        if name != LATENCY.name:
+            raise ValueError(f"there is no setting {name!r}; there is {LATENCY.name}")
+        self.latency_ms = value
+
     def start(self, sink: DeviceSink) -> None:
         self._sink = sink
         self._loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ run any threads it likes, and calls its sink only on the event loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -146,6 +146,9 @@ class Device(Protocol):
 class Adjustable(Protocol):
     """A device whose `info.settings` can be set while it runs."""
 
+    def setting(self, name: str) -> float:
+        """What is set now, of a name in `info.settings`."""
+
     def adjust(self, name: str, value: float) -> None:
         """Takes effect soon; ValueError says what is allowed."""
 
@@ -154,7 +157,7 @@ class Adjustable(Protocol):
 class Identifiable(Protocol):
     """A device that can show where it is, as by a blinking light."""
 
-    def identify(self) -> None:
+    def identify(self) -> Awaitable[None] | None:
         """Shows itself for some seconds."""
 
 
@@ -165,3 +168,11 @@ class Tunable(Protocol):
     def tune(self, goal: str, limits: Mapping[str, float]) -> None:
         """Begins to look for the most "hashrate" or the best "efficiency" within limits by name,
         as maximum_temperature_c; ValueError says why it cannot."""
+
+
+@runtime_checkable
+class EndsLater(Protocol):
+    """A device whose stop() only begins its end: a board that has to cool first."""
+
+    async def stopped(self) -> None:
+        """Returns when it may be left alone."""

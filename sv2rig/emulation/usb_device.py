@@ -31,6 +31,10 @@ class NothingYetError(Exception):
     """The device has nothing to send, or no room: it answers NAK, and the host tries again."""
 
 
+class SilentError(Exception):
+    """The device does not answer at all: the transfer times out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """The eight bytes that begin a control transfer, as USB 2.0 (9.3) names them."""
@@ -68,9 +72,11 @@ class Interface:
 
 
 class UsbFunction(Protocol):
-    """The device's side. Methods raise StallError or NothingYetError; `now` is monotonic seconds.
+    """The device's side. Methods raise StallError, NothingYetError or SilentError; `now` is
+    monotonic seconds.
 
-    `interfaces` are in order of number, then of alternate setting.
+    `interfaces` are in order of number, then of alternate setting. `intact`: whether the data is
+    what the host sent, for the board's ledger; the device cannot know.
     """
 
     identity: Identity
@@ -79,7 +85,7 @@ class UsbFunction(Protocol):
     def control_in(self, setup: Setup, now: float) -> bytes:
         """What it sends, at most `setup.length` bytes of it go out."""
 
-    def control_out(self, setup: Setup, data: bytes, now: float) -> None: ...
+    def control_out(self, setup: Setup, data: bytes, now: float, intact: bool = True) -> None: ...
 
     def read(self, endpoint: int, size: int, now: float) -> bytes:
         """From an endpoint to the host; more than `size` is an overflow."""

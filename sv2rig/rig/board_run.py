@@ -1,4 +1,4 @@
-"""One board without a rig: made safe (`sv2rig safe-off`), or tested (`sv2rig selftest --device`)."""
+"""One board without a rig, to be tested (`sv2rig selftest --device`)."""
 
 from __future__ import annotations
 

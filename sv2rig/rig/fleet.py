@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from sv2rig.devices.device import Device, DeviceState
+from sv2rig.devices.device import Device, DeviceState, EndsLater
 from sv2rig.devices.work import Solution
 from sv2rig.mining.context import MiningContext, Report
 from sv2rig.mining.scheduler import Assignment
@@ -27,6 +28,8 @@ _LEVELS = {
 }
 # Of the whole rig in a minute: where a hub fails, every board on it sends garbage.
 COMM_ERROR_LINES = 4
+# A board's fan runs for a minute at most after its end began.
+ENDS_WITHIN_S = 75.0
 
 
 class DeviceRefusedError(Exception):
@@ -62,12 +65,21 @@ class Fleet:
             for device in self.devices.values()
         )
 
+    def find(self, device_id: str) -> RigDevice:
+        """DeviceRefusedError where there is none of this id."""
+        device = self.devices.get(device_id)
+        if device is None:
+            names = ", ".join(self.devices) or "none"
+            raise DeviceRefusedError(f"the rig has no device {device_id}; it has: {names}")
+        return device
+
     # -- coming and going
 
     def attach(self, device: Device) -> None:
-        """A device that mines from when it is READY on. One whose id was LOST takes over its row
-        and its counts. DeviceRefusedError where the id is in use, or while the rig runs for a
-        device whose rate would have to be measured."""
+        """A device that mines from when it is READY on. One whose id is known takes over its row
+        and its counts: the board may be back before the rig has heard that it was lost.
+        DeviceRefusedError when the rig stops, or while it runs for a device whose rate would have
+        to be measured."""
         device_id = device.info.device_id
         if self._closed:
             raise DeviceRefusedError("the rig stops")
@@ -77,22 +89,27 @@ class Fleet:
         if known is None:
             known = RigDevice(device, self._utc(), self._loop.time)
             self.devices[device_id] = known
-        elif known.state is DeviceState.LOST:
-            known.replaced_by(device, self._utc())
         else:
-            raise DeviceRefusedError(f"{device_id} is in the rig already")
+            self._supersede(known, device)
         if self._runs:
             known.start(self)
 
+    def _supersede(self, known: RigDevice, device: Device) -> None:
+        old, was_lost = known.device, known.state is DeviceState.LOST
+        self._retire(device.info.device_id)
+        known.replaced_by(device, self._utc())
+        if not was_lost:
+            self._loop.run_in_executor(None, old.stop)
+
     async def detach(self, device_id: str) -> None:
         """Stop a device and forget its row; what it has mined stays counted."""
-        device = self.devices.pop(device_id, None)
-        if device is None:
-            raise DeviceRefusedError(f"the rig has no device {device_id}")
+        device = self.find(device_id)
+        del self.devices[device_id]
         self._retire(device_id)
         device.assign(None)
         device.leave()
         await asyncio.to_thread(device.stop)
+        await _ended([device.device])
 
     def start(self) -> None:
         """Start the devices attached so far; later ones start as they come."""
@@ -132,9 +149,10 @@ class Fleet:
 
     async def _stop_each(self) -> None:
         # stop() blocks for up to a second where a device hangs, so all stop side by side.
-        devices = list(self.devices.values())
+        devices = [device.device for device in self.devices.values()]
         with ThreadPoolExecutor(max(1, len(devices)), "stop") as threads:
             await asyncio.gather(*(self._loop.run_in_executor(threads, d.stop) for d in devices))
+        await _ended(devices)
 
     # -- DeviceSink
 
@@ -230,3 +248,12 @@ class Fleet:
         line = device.lines.line(f"{device.state}: {device.reason}", self._loop.time())
         if line is not None:
             self._report(level, line, device.info.device_id)
+
+
+async def _ended(devices: Sequence[Device]) -> None:
+    """Boards are safe only when their own end has come: some have to cool first."""
+    ending = [device.stopped() for device in devices if isinstance(device, EndsLater)]
+    if ending:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                await asyncio.gather(*ending)

@@ -80,17 +80,25 @@ class Rig:
     # -- devices that come and go
 
     def attach(self, device: Device) -> None:
-        """Start this device; it mines from when it says that it is READY. A board that was LOST
-        comes back as a new Device of the same id, with its row and its counts.
+        """Start this device; it mines from when it says that it is READY. A board that comes back
+        is a new Device of the same id, which takes over the row and the counts.
 
-        DeviceRefusedError where the id is in use, and while the rig runs for a device without a
-        rated hash rate.
+        DeviceRefusedError when the rig stops, and while it runs for a device without a rated hash
+        rate.
         """
         self._fleet.attach(device)
 
     async def detach(self, device_id: str) -> None:
         """Stop a device and take it out of the picture; DeviceRefusedError if it is not there."""
         await self._fleet.detach(device_id)
+
+    def devices(self) -> Sequence[Device]:
+        """The devices of the picture, in its order."""
+        return [device.device for device in self._fleet.devices.values()]
+
+    def device(self, device_id: str) -> Device:
+        """The device of this id; DeviceRefusedError if there is none."""
+        return self._fleet.find(device_id).device
 
     # -- life
 

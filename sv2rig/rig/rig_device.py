@@ -52,6 +52,7 @@ class RigDevice:
         self.reason = ""
         self.since = utc
         self.lines = LineQuota()
+        self.is_supervised = device.info.rated_hs is not None
         self._device = device
         self._reports: Reports | None = None
         self._counted = CountedRate()
@@ -69,10 +70,6 @@ class RigDevice:
         return self._device.info
 
     @property
-    def is_supervised(self) -> bool:
-        return self._device.info.rated_hs is not None
-
-    @property
     def is_gone(self) -> bool:
         """Dead or unplugged: it gets no more work, unless it says that it is well again."""
         return self.state in (DeviceState.DEAD, DeviceState.LOST)
@@ -80,8 +77,10 @@ class RigDevice:
     @property
     def rate_hs(self) -> float | None:
         """The rate to plan with."""
+        if not self.is_supervised:
+            return self._counted.planned_hs
         rated_hs = self._device.info.rated_hs
-        return self._counted.planned_hs if rated_hs is None else self._proved.planned_hs(rated_hs)
+        return None if rated_hs is None else self._proved.planned_hs(rated_hs)
 
     @property
     def current_hs(self) -> float | None:
@@ -113,6 +112,7 @@ class RigDevice:
         """The same board is back, as a new Device that is to be started."""
         self.leave()
         self._device = device
+        self.is_supervised = device.info.rated_hs is not None
         self.state_changed(DeviceState.INIT, "plugged in again", utc)
 
     def leave(self) -> None:

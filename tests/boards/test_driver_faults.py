@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import pytest
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
+from sv2rig.drivers.icarus import driver as icarus
+from sv2rig.drivers.icarus import emulator as icarus_emulator
 from virtual_time import run_virtual
 
 from sv2rig.boards.board import Board, Plug
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
-from sv2rig.drivers.icarus import driver as icarus
-from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import FaultPlan, FaultyBoard, WrongNonces
 
@@ -97,7 +97,7 @@ def test_wrong_nonces_are_counted_one_by_one(kind: Kind) -> None:
         # hashlib has judged each in the sink; one wrong nonce in 2**10 is right by chance.
         by_chance = ledger.replies_wrong - bench.sink.wrong
         assert 0 <= by_chance <= 5
-        assert set(state for state, _ in bench.sink.states) <= GOOD
+        assert {state for state, _ in bench.sink.states} <= GOOD
 
     run_virtual(main())
 

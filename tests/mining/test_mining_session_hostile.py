@@ -45,7 +45,7 @@ def test_a_hostile_server_costs_one_clear_line_in_time_and_gets_no_share(case: C
         assert one_line(end)
         shares = run.rig.snapshot().shares
         assert shares == type(shares)(), "no share was sent, none was lost"
-        assert device.stopped
+        assert device.is_stopped
         if case.fatal:
             assert len(dialled_at) == 1, "at once"
             assert told_at - dialled_at[0] <= case.within_s

@@ -130,14 +130,12 @@ def test_boards_attached_while_the_rig_runs_mine_beside_the_others(standard: boo
         assert len(run.lines.with_words("channel", "is open")) == 1, "not a line a board"
         works = [board.work for board in boards if board.work]
         assert len({(w.merkle_root, w.ntime, w.version, w.nonce_start) for w in works}) == 3
-        with pytest.raises(DeviceRefusedError, match="in the rig already"):
-            run.rig.attach(LoopBoard("board:1"))
         with pytest.raises(DeviceRefusedError, match="no rated hash rate"):
             run.rig.attach(LoopDevice("loop:9"))
         await run.stop()
         assert pool.server.counts.shares_rejected == 0
         assert run.rig.snapshot().shares.accepted == pool.server.counts.shares_accepted
-        assert all(board.stopped for board in boards)
+        assert all(board.is_stopped for board in boards)
         await pool.stop()
 
     run_virtual(main())
@@ -230,6 +228,30 @@ def test_a_board_plugged_in_again_goes_on_with_its_row_and_counts(standard: bool
         await run.stop()
         end = run.rig.snapshot().shares
         assert end.accepted + end.unacknowledged == pool.server.counts.shares_accepted
+        await pool.stop()
+
+    run_virtual(main())
+
+
+@KINDS
+def test_a_board_may_be_back_before_it_was_heard_to_be_lost(standard: bool) -> None:
+    async def main() -> None:
+        net, clock = MemoryNet(), Clock()
+        pool = PoolProcess(net, clock, first_target=NO_BLOCKS)
+        first = LoopBoard("board:0")
+        run = Run([first, LoopBoard("board:1")], net.connect, clock, standard=standard)
+        await run.until("mining")
+        await asyncio.sleep(30)
+        run.rig.attach(again := LoopBoard("board:0"))
+        first.unplug()
+        assert first.is_stopped
+        before = accepted(run)[0]
+        await asyncio.sleep(60)
+        assert again.work is not None
+        assert accepted(run)[0] > before + 10
+        assert len(run.session.channels) == (2 if standard else 1)
+        assert run.rig.snapshot().hardware_errors == 0
+        await run.stop()
         await pool.stop()
 
     run_virtual(main())
@@ -432,7 +454,7 @@ def test_a_detached_board_is_stopped_and_forgotten_but_its_shares_stay(standard:
         total = run.rig._picture().shares.accepted
         work = boards[0].work
         await run.rig.detach("board:0")
-        assert boards[0].stopped
+        assert boards[0].is_stopped
         assert boards[0].work is None
         assert work is not None
         boards[0].report(dig(work))
@@ -487,6 +509,40 @@ def test_a_board_that_flaps_is_held_to_its_lines() -> None:
         other.says(DeviceState.SICK, "the other")
         assert run.lines.with_words("SICK: the other")
         await run.stop()
+        await pool.stop()
+
+    run_virtual(main())
+
+
+class HotBoard(LoopBoard):
+    """Its fan runs on for a while after stop()."""
+
+    def __init__(self, device_id: str, cools_s: float) -> None:
+        super().__init__(device_id)
+        self.cool = asyncio.Event()
+        self._cools_s = cools_s
+
+    def stop(self) -> None:
+        super().stop()
+        asyncio.get_running_loop().call_later(self._cools_s, self.cool.set)
+
+    async def stopped(self) -> None:
+        await self.cool.wait()
+
+
+@pytest.mark.parametrize(("cools_s", "takes_s"), [(50, 50), (74, 74), (1e6, 75)])
+def test_a_rig_ends_when_its_boards_have_cooled_and_no_later(cools_s: float, takes_s: int) -> None:
+    async def main() -> None:
+        net, clock = MemoryNet(), Clock()
+        pool = PoolProcess(net, clock)
+        run = Run([HotBoard("board:0", cools_s), HotBoard("board:1", 1)], net.connect, clock)
+        await run.until("mining")
+        began = asyncio.get_running_loop().time()
+        await run.rig.detach("board:1")
+        assert asyncio.get_running_loop().time() - began == pytest.approx(1)
+        await asyncio.sleep(5)
+        assert await run.stop() == pytest.approx(takes_s, abs=1)
+        assert not run.session.channels, "the pool is left before that"
         await pool.stop()
 
     run_virtual(main())

@@ -33,7 +33,7 @@ def test_a_rig_mines_and_both_ends_count_the_same(standard: bool) -> None:
         assert all(device.shares.accepted > 0 for device in end.devices)
         assert end.shares.accepted > 150  # of 300 (600 on two standard channels), with luck
         assert end.state == "stopped"
-        assert all(device.stopped for device in devices)
+        assert all(device.is_stopped for device in devices)
         assert end.hashrate_hs == pytest.approx(900, rel=0.05)
         kind = "standard x2" if standard else "extended"
         assert run.lines.with_words("channel", "is open")

@@ -64,9 +64,11 @@ class LoopBoard(LoopDevice):
         if self._starting is not None:
             self._starting.cancel()
 
+    def setting(self, name: str) -> float:
+        return self.settings.get(name, {FREQUENCY.name: FREQUENCY.default}[name])
+
     def adjust(self, name: str, value: float) -> None:
-        if name != FREQUENCY.name:
-            raise ValueError(f"there is no setting {name}: it has {FREQUENCY.name}")
+        assert name == FREQUENCY.name
         self.settings[name] = FREQUENCY.check(value)
 
     def identify(self) -> None:

@@ -33,7 +33,7 @@ class LoopDevice:
         self.idle_hands = idle_hands
         self.hangs = False
         self.works: list[Work | None] = []
-        self.stopped = False
+        self.is_stopped = False
         self.sink: DeviceSink | None = None
         self._hashes = 0
         self._headers: Iterator[tuple[int, int, int]] | None = None
@@ -62,7 +62,7 @@ class LoopDevice:
         return Telemetry()
 
     def stop(self) -> None:
-        self.stopped = True
+        self.is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
 
@@ -78,7 +78,7 @@ class LoopDevice:
         self.sink.solutions(self.info.device_id, found)
 
     def _plan(self) -> None:
-        if self.work is not None and not self.stopped:
+        if self.work is not None and not self.is_stopped:
             self._timer = asyncio.get_running_loop().call_later(STEP_S, self._step)
 
     def _step(self) -> None:

@@ -1,0 +1,273 @@
+"""The control socket of a running rig: a line of JSON asks, a line of JSON answers.
+
+    {"id": 1, "method": "set", "params": {"device": "icarus:A1", "values": {"frequency_mhz": 300}}}
+    {"id": 1, "result": {"frequency_mhz": 300.0}}
+    {"id": 2, "error": "the rig has no device x; it has icarus:A1"}
+
+It stands at rig-NAME.sock in the runtime folder, which only this user can enter. Methods: snapshot,
+devices, set, identify, tune (see the structs below for their params).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import msgspec
+
+from sv2rig.devices.device import Device, Identifiable, Setting, Tunable
+from sv2rig.rig import knobs
+from sv2rig.rig.fleet import DeviceRefusedError
+from sv2rig.rig.runtime_folder import RuntimeFolderError, make_private
+from sv2rig.rig.snapshot import RigSnapshot
+
+LONGEST_REQUEST = 64 * 1024
+MOST_CLIENTS = 32
+MOST_RIGS = 16  # of one name
+LONGEST_PATH = 107  # bytes of a Unix socket's address (unix(7))
+
+
+class Controlled(Protocol):
+    """What a rig shows to those who control it."""
+
+    def snapshot(self) -> RigSnapshot: ...
+
+    def devices(self) -> Sequence[Device]: ...
+
+    def device(self, device_id: str) -> Device: ...
+
+
+class Request(msgspec.Struct):
+    """`id` comes back with the answer."""
+
+    method: str
+    id: int | str | None = None
+    params: dict[str, Any] = {}
+
+
+class OfDevice(msgspec.Struct, forbid_unknown_fields=True):
+    """The params of identify."""
+
+    device: str
+
+
+class SetParams(msgspec.Struct, forbid_unknown_fields=True):
+    """The params of set: all values are set, or none."""
+
+    device: str
+    values: dict[str, float]
+
+
+class TuneParams(msgspec.Struct, forbid_unknown_fields=True):
+    """The params of tune; `goal`: "hashrate" or "efficiency"."""
+
+    device: str
+    goal: str
+    limits: dict[str, float] = {}
+
+
+class SettingNow(msgspec.Struct, frozen=True):
+    """A knob, its limits and its position."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    default: float
+    help: str
+    value: float
+
+
+class ControlledDevice(msgspec.Struct, frozen=True):
+    """One device in the answer to devices."""
+
+    id: str
+    backend: str
+    name: str
+    settings: tuple[SettingNow, ...]
+    can_identify: bool
+    can_tune: bool
+
+
+class ControlError(Exception):
+    """The socket cannot be opened."""
+
+
+class Control:
+    """Answers requests to a rig."""
+
+    def __init__(self, rig: Controlled) -> None:
+        self._rig = rig
+        self._methods: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
+            "snapshot": self._snapshot,
+            "devices": self._devices,
+            "set": self._set,
+            "identify": self._identify,
+            "tune": self._tune,
+        }
+
+    async def answer(self, line: bytes) -> bytes:
+        """The answer to one request, without its line feed."""
+        number: int | str | None = None
+        try:
+            request = msgspec.json.decode(line, type=Request)
+            number = request.id
+            method = self._methods.get(request.method)
+            if method is None:
+                known = ", ".join(self._methods)
+                raise knobs.KnobError(f"there is no method {request.method!r}; there are: {known}")
+            result = await method(request.params)
+        except (msgspec.MsgspecError, knobs.KnobError, DeviceRefusedError) as error:
+            return msgspec.json.encode({"id": number, "error": str(error)})
+        return msgspec.json.encode({"id": number, "result": result})
+
+    async def _snapshot(self, params: dict[str, Any]) -> RigSnapshot:
+        msgspec.convert(params, _Nothing)
+        return self._rig.snapshot()
+
+    async def _devices(self, params: dict[str, Any]) -> list[ControlledDevice]:
+        msgspec.convert(params, _Nothing)
+        return [_described(device) for device in self._rig.devices()]
+
+    async def _set(self, params: dict[str, Any]) -> dict[str, float]:
+        wish = msgspec.convert(params, SetParams)
+        return knobs.set_values(self._rig.device(wish.device), wish.values)
+
+    async def _identify(self, params: dict[str, Any]) -> None:
+        wish = msgspec.convert(params, OfDevice)
+        await knobs.identify(self._rig.device(wish.device))
+
+    async def _tune(self, params: dict[str, Any]) -> None:
+        wish = msgspec.convert(params, TuneParams)
+        knobs.tune(self._rig.device(wish.device), wish.goal, wish.limits)
+
+
+@asynccontextmanager
+async def control_socket(rig: Controlled, name: str, folder: Path) -> AsyncIterator[Path]:
+    """The socket's path while it is open; ControlError says why there is none.
+
+    Another rig of this name on this machine makes it NAME-2.
+    """
+    try:
+        make_private(folder)
+        lock, path = _claim(folder, name)
+        try:
+            server = _Server(Control(rig))
+            await server.open(path)
+            try:
+                yield path
+            finally:
+                await server.close()
+                path.unlink(missing_ok=True)
+        finally:
+            lock.close()
+    except RuntimeFolderError as error:
+        raise ControlError(str(error)) from error
+
+
+def _claim(folder: Path, name: str) -> tuple[IO[bytes], Path]:
+    """A lock on a free name, and its socket's path: whoever left a socket there is no more."""
+    for number in range(1, MOST_RIGS + 1):
+        full = _file_name(name) + (f"-{number}" if number > 1 else "")
+        path = folder / f"rig-{full}.sock"
+        if len(str(path).encode()) > LONGEST_PATH:
+            raise RuntimeFolderError(f"{path} is too long for a socket")
+        try:
+            lock = path.with_suffix(".lock").open("ab")
+        except OSError as error:
+            raise RuntimeFolderError(f"{path.with_suffix('.lock')}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        path.unlink(missing_ok=True)
+        return lock, path
+    raise RuntimeFolderError(f"{MOST_RIGS} rigs of the name {name} run already")
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "rig"
+
+
+def _make_ours(path: Path) -> None:
+    path.chmod(0o600)  # nobody else can enter the folder anyway
+
+
+class _Server:
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._clients: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server
+
+    async def open(self, path: Path) -> None:
+        try:
+            self._server = await asyncio.start_unix_server(
+                self._connected, path, limit=LONGEST_REQUEST
+            )
+            _make_ours(path)
+        except OSError as error:
+            raise RuntimeFolderError(f"{path}: {error.strerror}") from error
+
+    async def close(self) -> None:
+        self._server.close()
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) >= MOST_CLIENTS:
+            writer.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError):
+                while line := await self._line(reader, writer):
+                    writer.write(await self._control.answer(line) + b"\n")
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        try:
+            return await reader.readline()
+        except ValueError:  # longer than the reader's limit
+            text = f"a request has at most {LONGEST_REQUEST} bytes"
+            writer.write(msgspec.json.encode({"id": None, "error": text}) + b"\n")
+            return b""
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """No params."""
+
+
+def _described(device: Device) -> ControlledDevice:
+    info, now = device.info, knobs.settings_now(device)
+    return ControlledDevice(
+        id=info.device_id,
+        backend=info.backend,
+        name=info.name,
+        settings=tuple(_setting_now(s, now[s.name]) for s in info.settings if s.name in now),
+        can_identify=isinstance(device, Identifiable),
+        can_tune=isinstance(device, Tunable),
+    )
+
+
+def _setting_now(setting: Setting, value: float) -> SettingNow:
+    return SettingNow(
+        name=setting.name,
+        unit=setting.unit,
+        minimum=setting.minimum,
+        maximum=setting.maximum,
+        default=setting.default,
+        help=setting.help,
+        value=value,
+    )

@@ -1,0 +1,71 @@
+"""What people can do to one device of a running rig: set, identify, tune. Every front end refuses
+with these words."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from sv2rig.boards.line import BoardError
+from sv2rig.devices.device import Adjustable, Device, Identifiable, Setting, Tunable
+
+GOALS = ("hashrate", "efficiency")
+
+
+class KnobError(Exception):
+    """It was refused, and why."""
+
+
+def settings_now(device: Device) -> dict[str, float]:
+    """What is set now, by name; nothing for a device that cannot be adjusted."""
+    if not isinstance(device, Adjustable):
+        return {}
+    return {setting.name: device.setting(setting.name) for setting in device.info.settings}
+
+
+def set_values(device: Device, values: Mapping[str, float]) -> dict[str, float]:
+    """Set all of these or none; what is set then."""
+    info = device.info
+    if not isinstance(device, Adjustable) or not info.settings:
+        raise KnobError(f"{info.device_id} has nothing that can be set")
+    try:
+        for name, value in values.items():
+            _setting(device, name).check(value)
+        for name, value in values.items():
+            device.adjust(name, value)
+    except ValueError as error:
+        raise KnobError(f"{info.device_id}: {error}") from error
+    return settings_now(device)
+
+
+async def identify(device: Device) -> None:
+    """Let it show where it is."""
+    device_id = device.info.device_id
+    if not isinstance(device, Identifiable):
+        raise KnobError(f"{device_id} has nothing to show itself with")
+    try:
+        shown = device.identify()
+        if inspect.isawaitable(shown):
+            await shown
+    except BoardError as error:
+        raise KnobError(f"{device_id}: {error}") from error
+
+
+def tune(device: Device, goal: str, limits: Mapping[str, float]) -> None:
+    """Let it look for its best frequency by itself."""
+    device_id = device.info.device_id
+    if goal not in GOALS:
+        raise KnobError(f"tune for {' or '.join(GOALS)}, not for {goal!r}")
+    if not isinstance(device, Tunable):
+        raise KnobError(f"{device_id} cannot be tuned: it has no frequency that can be set")
+    try:
+        device.tune(goal, limits)
+    except ValueError as error:
+        raise KnobError(f"{device_id}: {error}") from error
+
+
+def _setting(device: Device, name: str) -> Setting:
+    settings = {setting.name: setting for setting in device.info.settings}
+    if name not in settings:
+        raise ValueError(f"there is no setting {name!r}; there is: {', '.join(settings)}")
+    return settings[name]
