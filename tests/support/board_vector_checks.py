@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -203,16 +203,10 @@ def reply(given: Fields, out: Fields) -> None:
     same((found.excess, chip.core_of(found.nonce)), (out["byte6"], out["core"]))
     same(found.version_bits, out.get("version_bits", 0))
     slot, below = chip.slot_of(found.id_byte)
-    sent = "job_byte_sent" if chip.rolls_versions else "job"
-    same(
-        (chip.id_byte(slot), below),
-        (out[sent], out["small_core" if chip.rolls_versions else "midstate_index"]),
-    )
-    if log := out.get("esp_miner_log"):
-        same(
-            [int(one, 16) for one in re.findall(r"Job (\w+)h|Ver (\w+)", log)[0][:1]],
-            [chip.id_byte(slot)],
-        )
+    if chip.rolls_versions:
+        same((chip.id_byte(slot), below), (out["job_byte_sent"], out["small_core"]))
+    else:
+        same((chip.id_byte(slot), below), (out["job"], out["midstate_index"]))
 
 
 @check("bm13xx_streams")
@@ -230,8 +224,8 @@ def stream(given: Fields, out: Fields) -> None:
     same(decoder.damage.errors > 0, out["bytes_skipped"] > 0)
 
 
-def frames_of(steps: object) -> list[str]:
-    return [step.frame.hex() for step in steps]  # type: ignore[attr-defined]
+def frames_of(steps: Iterable[startup.Step]) -> list[str]:
+    return [step.frame.hex() for step in steps]
 
 
 @check("bm1370_init_transcript")
