@@ -28,6 +28,7 @@ from sv2rig.rig.snapshot import RigSnapshot
 LONGEST_REQUEST = 64 * 1024
 MOST_CLIENTS = 32
 MOST_RIGS = 16  # of one name
+ACCEPT_TURNS = 5  # of the loop, until an accepted connection is made known (asyncio needs 3)
 LONGEST_PATH = 107  # bytes of a Unix socket's address (unix(7))
 
 
@@ -201,7 +202,8 @@ def _make_ours(path: Path) -> None:
 class _Server:
     def __init__(self, control: Control) -> None:
         self._control = control
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._is_closed = False
         self._server: asyncio.Server
 
     async def open(self, path: Path) -> None:
@@ -214,18 +216,22 @@ class _Server:
             raise RuntimeFolderError(f"{path}: {error.strerror}") from error
 
     async def close(self) -> None:
+        self._is_closed = True
         self._server.close()
-        for task in self._clients:
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        for task, writer in self._clients.items():
             task.cancel()
+            writer.close()  # a task that has not begun yet will not do it
         await asyncio.gather(*self._clients, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= MOST_CLIENTS:
+        if self._is_closed or len(self._clients) >= MOST_CLIENTS:
             writer.close()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        self._clients[task] = writer
+        task.add_done_callback(lambda done: self._clients.pop(done, None))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
