@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sv2rig.drivers.bitaxe_raw import protocol as raw
 from sv2rig.drivers.bitaxe_raw import regulator, sensors
 from sv2rig.drivers.bitaxe_raw.protocol import ControlDecoder, ControlError, ControlReply, Framing
