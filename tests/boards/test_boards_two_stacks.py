@@ -84,7 +84,7 @@ class Control:
 
     def asks(self, request: bytes, now: float = 1.0) -> ControlReply:
         self.board.receive(0, request, 0, now)
-        found = self.decoder.feed(self.board.take_output(0))
+        found = list[object](self.decoder.feed(self.board.take_output(0)))
         [reply] = found or [self.decoder.give_up()]
         assert isinstance(reply, ControlReply)
         return reply
