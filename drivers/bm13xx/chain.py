@@ -9,6 +9,11 @@ import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
+from sv2rig.boards.board import Board
+from sv2rig.boards.line import BoardError, Talk
+from sv2rig.boards.ramp import START_MHZ, STEP_SECONDS, ramp
+from sv2rig.boards.table_engine import TableEngine
+from sv2rig.devices.slices import Slice
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx import startup
 from sv2rig.drivers.bm13xx.chips import CHIPS, Chip, addresses
@@ -20,12 +25,6 @@ from sv2rig.drivers.bm13xx.protocol import (
     read_register,
 )
 from sv2rig.drivers.bm13xx.wire import ChainWire
-
-from sv2rig.boards.board import Board
-from sv2rig.boards.line import BoardError, Talk
-from sv2rig.boards.ramp import START_MHZ, STEP_SECONDS, ramp
-from sv2rig.boards.table_engine import TableEngine
-from sv2rig.devices.slices import Slice
 
 START_BAUD = 115_200
 SWITCH_S = 0.01  # after the last byte has left, before the line is used at its new speed
@@ -58,11 +57,10 @@ class Chain:
         return self._board.talks[self._port]
 
     async def start_up(self, mhz: float, fast_baud: int | None) -> None:
-        """From a chain whose reset has just been released, at 115200 baud, to one that waits for
-        jobs at `mhz`. BoardError says what did not answer."""
-        self._talk.line.set_baud(START_BAUD)
-        self._talk.forget()
-        self.chip, self.count = await self._hello()
+        """To a chain that waits for jobs at `mhz`: from one whose reset has just been released, at
+        115200 baud, or where nothing resets it, from the speed that an earlier program left it at.
+        BoardError says what did not answer."""
+        self.chip, self.count, speed = await self._hello(fast_baud)
         self._check_count()
         self.mhz = START_MHZ
         self._make_engine()
@@ -71,7 +69,7 @@ class Chain:
         if self._board.plug.sighting.emulator is None:
             self._board.ticket = (1 << 256 - bits) - 1
         await self._run(startup.configure(self.chip, places, bits, reg.ROLLABLE_BITS))
-        if fast_baud is not None:
+        if fast_baud is not None and speed == START_BAUD:
             await self._raise_speed(fast_baud)
         await self.set_clock(mhz)
         self._talk.forget()
@@ -102,21 +100,25 @@ class Chain:
 
     # -- start-up
 
-    async def _hello(self) -> tuple[Chip, int]:
-        """Which chips answer, and how many."""
+    async def _hello(self, fast_baud: int | None) -> tuple[Chip, int, int]:
+        """Which chips answer, how many, and at which speed."""
         asked = self._expected or CHIPS[0x1370]  # those that do not roll versions ignore its mask
+        speeds = [START_BAUD] if fast_baud is None else [START_BAUD, _exact(fast_baud)]
         heard = b""
-        for _ in range(_HELLO_TRIES):
+        for speed in speeds * _HELLO_TRIES:
+            self._talk.line.set_baud(speed)
             self._talk.forget()
             for step in startup.hello(asked):
                 self._talk.write(step.frame)
-            heard = await self._talk.listen(startup.COUNT_SECONDS)
-            found = _count_chips(heard)
+            answer = await self._talk.listen(startup.COUNT_SECONDS)
+            found = _count_chips(answer)
             if found is not None:
-                return found
+                return *found, speed
+            heard += answer
         came = f"{len(heard)} bytes that are none ({heard[:16].hex()})" if heard else "nothing"
+        words = " or ".join(map(str, speeds))
         raise BoardError(
-            f"no BM13xx chip answers at {START_BAUD} baud, {came} came: check power, reset, wiring"
+            f"no BM13xx chip answers at {words} baud, {came} came: check power, reset, wiring"
         )
 
     def _check_count(self) -> None:
@@ -146,7 +148,7 @@ class Chain:
         divider = reg.uart_divider(baud)
         self._talk.write(startup.set_line_speed(self.chip, divider).frame)
         await self._talk.line.drain()
-        self._talk.line.set_baud(round(reg.uart_baud(divider)))
+        self._talk.line.set_baud(_exact(baud))
         for _ in range(TRIES):
             await asyncio.sleep(SWITCH_S)
             self._talk.forget()
@@ -177,6 +179,11 @@ class Chain:
             hashes = reg.counted_hashes(before[1], reply.value)
             self._rates[reply.address] = hashes / (now - before[0])
             self.counted_hs = sum(self._rates.values())
+
+
+def _exact(baud: int) -> int:
+    """The speed that the chips' divider makes of it."""
+    return round(reg.uart_baud(reg.uart_divider(baud)))
 
 
 def _count_chips(heard: bytes) -> tuple[Chip, int] | None:

@@ -342,6 +342,7 @@ class Board:
 
     async def _rest(self, state: DeviceState) -> None:
         """Off: made safe once, then left alone until its time; one that cools is watched."""
+        self._check_line()  # one that is gone has no port: its path may be another's by now
         if not self._is_safe:
             self._is_safe = True
             await self._make_safe_if_it_can()
@@ -353,6 +354,7 @@ class Board:
             await self._read_sensors()
         else:
             await self._wait_until(self.plug.supervisor.next_timeout())
+            self._check_line()
 
     async def _make_safe_if_it_can(self) -> None:
         """A board that no longer answers cannot be told."""

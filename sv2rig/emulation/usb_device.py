@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Protocol, TypeGuard
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from sv2rig.emulation.emulator import Emulator, Identity
 
@@ -71,6 +71,7 @@ class Interface:
     kernel_driver: str | None = None
 
 
+@runtime_checkable
 class UsbFunction(Protocol):
     """The device's side. Methods raise StallError, NothingYetError or SilentError; `now` is
     monotonic seconds.
