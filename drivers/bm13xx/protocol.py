@@ -86,24 +86,53 @@ class CommError:
 Reply = RegisterReply | NonceReply
 
 
+class Damage:
+    """Counts the bytes dropped between replies, and how many damaged replies they were.
+
+    Each reply's length of them is one CommError, and so is what remains of a run if that is over
+    half a reply or the run's all.
+    """
+
+    def __init__(self) -> None:
+        self._run = 0  # since the last reply, or since the last error in this run
+        self._told = False
+        self.skipped = 0
+        self.errors = 0
+
+    def drop(self, count: int, length: int, found: list[Reply | CommError]) -> None:
+        """`count` bytes held no reply of `length` bytes."""
+        self.skipped += count
+        self._run += count
+        while self._run >= length:
+            self._run -= length
+            self._told = True
+            self._tell(length, found)
+
+    def end(self, length: int, found: list[Reply | CommError]) -> None:
+        """A reply was found, or the line is silent: the run is over."""
+        if self._run and (not self._told or 2 * self._run > length):
+            self._tell(self._run, found)
+        self._run = 0
+        self._told = False
+
+    def _tell(self, skipped: int, found: list[Reply | CommError]) -> None:
+        found.append(CommError(skipped))
+        self.errors += 1
+
+
 class Decoder:
     """Finds replies of one length in a byte stream, in any pieces; never raises on what it reads.
 
     Where no reply starts, or a CRC is wrong, one byte is dropped and the next looked at: a reply
-    after damage is found as soon as it is there whole. Each reply's length of dropped bytes is one
-    CommError, and so is what remains of a run if that is over half a reply or the run's all. At
-    most one reply less one byte is kept. `length` (9 or 11) may be set at any time: writing
-    register A4 changes what chips send.
+    after damage is found as soon as it is there whole. At most one reply less one byte is kept.
+    `length` (9 or 11) may be set at any time: writing register A4 changes what chips send.
     """
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self._held = b""
-        self._run = 0  # bytes dropped since the last reply, or since the last error in this run
-        self._run_told = False
-        self.skipped = 0
-        self.errors = 0
+        self.damage = Damage()
         self.replies = 0
+        self._held = b""
 
     @property
     def waiting(self) -> int:
@@ -113,8 +142,7 @@ class Decoder:
     def reset(self) -> None:
         """Forget what is held: after a baud switch, or a chip's reset."""
         self._held = b""
-        self._run = 0
-        self._run_told = False
+        self.damage.end(self.length, [])
 
     def feed(self, data: bytes) -> list[Reply | CommError]:
         """The replies completed by `data`, and the errors before each, in the stream's order."""
@@ -122,37 +150,19 @@ class Decoder:
         found: list[Reply | CommError] = []
         at = 0
         while (start := _reply_start(buffer, at)) + self.length <= len(buffer):
-            self._drop(start - at, found)
+            self.damage.drop(start - at, self.length, found)
             body = buffer[start + 2 : start + self.length]
             if crc5(body):
-                self._drop(1, found)
+                self.damage.drop(1, self.length, found)
                 at = start + 1
                 continue
-            self._end_run(found)
+            self.damage.end(self.length, found)
             found.append(_reply(body))
             self.replies += 1
             at = start + self.length
-        self._drop(start - at, found)
+        self.damage.drop(start - at, self.length, found)
         self._held = buffer[start:]
         return found
-
-    def _drop(self, count: int, found: list[Reply | CommError]) -> None:
-        self.skipped += count
-        self._run += count
-        while self._run >= self.length:
-            self._run -= self.length
-            self._run_told = True
-            self._tell(self.length, found)
-
-    def _end_run(self, found: list[Reply | CommError]) -> None:
-        if self._run and (not self._run_told or 2 * self._run > self.length):
-            self._tell(self._run, found)
-        self._run = 0
-        self._run_told = False
-
-    def _tell(self, skipped: int, found: list[Reply | CommError]) -> None:
-        found.append(CommError(skipped))
-        self.errors += 1
 
 
 def _reply_start(buffer: bytes, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Icarus, Lancelot, Cairnsmore1 and Block Erupter: one job at a time, stopped by its first nonce."""
+"""Icarus, Lancelot and Block Erupter: one job at a time, stopped by its first nonce."""
 
 from __future__ import annotations
 

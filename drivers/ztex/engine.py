@@ -113,7 +113,6 @@ class ZtexEngine:
 
     def resume(self, now: float) -> None:
         for fpga in self._usable():
-            self._set_clock(fpga, fpga.multiplier)
             self._give(fpga, now)
         self._poll_at = now + POLL_S
 
@@ -158,8 +157,8 @@ class ZtexEngine:
             self._stop(fpga, f"none of its last {fpga.barren_jobs} jobs was hashed rightly")
             return
         transfers: list[Read | Send] = [start_job(piece.header76())]
-        if fpga.paused:  # a suspended FPGA has no clock
-            fpga.paused = False
+        if fpga.needs_clock:
+            fpga.needs_clock = False
             transfers.insert(0, set_clock(fpga.multiplier))
         self._transfer(fpga, transfers)
 
@@ -167,8 +166,8 @@ class ZtexEngine:
         self._poll_at = None
         for fpga in self._usable():
             fpga.set_aside()
-            if self._miner.suspends and not fpga.paused:
-                fpga.paused = True
+            if self._miner.suspends and not fpga.needs_clock:
+                fpga.needs_clock = True
                 self._transfer(fpga, [SUSPEND])
 
     # -- results

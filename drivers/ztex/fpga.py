@@ -24,7 +24,7 @@ class Fpga:
         self.multiplier = miner.multiplier
         self.job: Slice | None = None
         self.stopped: str | None = None  # why it is not used any more
-        self.paused = False
+        self.needs_clock = True  # it has none after a reset, and while it is suspended
         self.is_read = False  # a reading is under way
         self.is_done = False  # it wants another job
         self.barren_jobs = 0  # in a row: not one reading of them was right
@@ -68,7 +68,8 @@ class Fpga:
         self._before.clear()
         self._reported.clear()
         self._known = frozenset()
-        self.is_read = self.is_done = self.paused = False
+        self.is_read = self.is_done = False
+        self.needs_clock = True
         self._was_right = True
         self.barren_jobs = 0
 
@@ -87,11 +88,9 @@ class Fpga:
             return []
         self._was_right |= True in right
         self._wrong_readings = 0 if True in right else self._wrong_readings + (False in right)
-        self.is_done = (
-            now >= self._overdue
-            or self._wrong_readings >= _WRONG_TOO_LONG
-            or any([self._is_at_end(i, slot) for i, slot in enumerate(slots) if right[i]])
-        )
+        ended = [self._is_at_end(i, slot) for i, slot in enumerate(slots) if right[i]]
+        too_long = now >= self._overdue or self._wrong_readings >= _WRONG_TOO_LONG
+        self.is_done = too_long or any(ended)
         return [valid for valid in right if valid is not None] if self._was_right else []
 
     def new_goldens(self, slots: Sequence[Slot]) -> list[int]:

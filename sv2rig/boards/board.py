@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sv2rig.bitcoin.target import expected_hashes
 from sv2rig.boards.engine import Engine
@@ -34,6 +34,9 @@ from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.devices.thermal import Thermal
 from sv2rig.devices.work import Solution, Work
 
+if TYPE_CHECKING:
+    from sv2rig.boards.usb import UsbLine
+
 POLL_S = 1.0
 SECURE_S = 10.0  # a board that takes longer to be made safe does not answer
 STARTING = frozenset({DeviceState.INIT, DeviceState.RESETTING})
@@ -54,6 +57,7 @@ class Plug:
     supervisor: Supervisor = field(init=False)
     turns: Turns = field(default_factory=Turns)
     open_line: Callable[[str, LineProfile], Line] = open_serial
+    open_usb: Callable[[Sighting], UsbLine] | None = None  # None: sv2rig.boards.usb.open_usb
 
     def __post_init__(self) -> None:
         self.supervisor = Supervisor(self.limits)
@@ -89,7 +93,7 @@ class Board:
         self.talks: list[Talk] = []
         self.engine: Engine
         self.thermal: Thermal | None = None
-        self._name = name
+        self.name = name
         self._profiles = tuple(profiles)
         self._loop = asyncio.get_running_loop()
         self._sink: DeviceSink
@@ -99,10 +103,8 @@ class Board:
         self._timer: asyncio.TimerHandle | None = None
         self._telemetry = Telemetry()
         self._lost: str | None = None
-        self._is_serving = self._is_stopping = self._is_safe = False
+        self._is_serving = self._is_stopping = self._is_safe = self._wants_shown = False
         self._changes: set[str] = set()
-        self.comm_errors = 0
-        self.last_damage = ""
         self._proved_hashes = 0.0
         self._reply_hashes = float(expected_hashes(self.ticket))
 
@@ -119,7 +121,7 @@ class Board:
         """The readings, once a second."""
         return Telemetry()
 
-    async def apply(self, name: str, value: float) -> None:
+    async def apply(self, _name: str, value: float) -> None:
         """A setting changed while the board runs (it is in plug.settings already)."""
 
     async def shut_down(self) -> None:
@@ -127,8 +129,7 @@ class Board:
         await self.make_safe()
 
     async def show_itself(self) -> None:
-        """Blink, for a person who looks for it; BoardError where there is nothing to blink."""
-        raise BoardError(f"{self._name} has no light to show")
+        """Blink, for a person who looks for it."""
 
     # -- for drivers
 
@@ -137,10 +138,16 @@ class Board:
         default = next(s.default for s in self.settings if s.name == name)
         return self.plug.settings.get(name, default)
 
+    def now(self) -> float:
+        """The loop's monotonic seconds."""
+        return self._loop.time()
+
+    def set_engine(self, engine: Engine) -> None:
+        """For boards that know only after start-up what they are."""
+        self.engine = engine
+
     def damage(self, reason: str) -> None:
         """Count a communication error (Host.comm_error)."""
-        self.comm_errors += 1
-        self.last_damage = reason
         self.plug.supervisor.comm_error(self._loop.time())
         if self._life is not None:  # secure() has no rig to tell
             self._sink.comm_error(self.plug.device_id, reason)
@@ -153,7 +160,7 @@ class Board:
         return DeviceInfo(
             device_id=self.plug.device_id,
             backend=self.driver,
-            name=self._name,
+            name=self.name,
             capabilities=Capabilities(
                 shape=self.shape,
                 version_bits=VERSION_BITS,
@@ -229,9 +236,10 @@ class Board:
         self._changes.add(name)
         self._wake.set()
 
-    async def identify(self) -> None:
-        """Show which one it is; BoardError where it cannot."""
-        await self.show_itself()
+    def identify(self) -> None:
+        """Show which one it is."""
+        self._wants_shown = True
+        self._wake.set()
 
     # -- Host (what the engine speaks to)
 
@@ -309,7 +317,7 @@ class Board:
         supervisor.started(now)
         supervisor.expect(now, self.rate_hs, self._reply_hashes)
         self.engine.reset()
-        self.talks[self.data_port].hand_over(self._received)
+        self._listen()
         self._is_serving = True
         self._settle()
         if self._work is not None:
@@ -324,6 +332,9 @@ class Board:
         for name in sorted(changes):
             await self.apply(name, self.plug.settings[name])
         await self._read_sensors()
+        if self._wants_shown:
+            self._wants_shown = False
+            await self.show_itself()
         self._settle()
         if self.plug.supervisor.state not in RUNNING:
             self._pause_engine()
@@ -331,6 +342,7 @@ class Board:
 
     async def _rest(self, state: DeviceState) -> None:
         """Off: made safe once, then left alone until its time; one that cools is watched."""
+        self._check_line()  # one that is gone has no port: its path may be another's by now
         if not self._is_safe:
             self._is_safe = True
             await self._make_safe_if_it_can()
@@ -342,11 +354,12 @@ class Board:
             await self._read_sensors()
         else:
             await self._wait_until(self.plug.supervisor.next_timeout())
+            self._check_line()
 
     async def _make_safe_if_it_can(self) -> None:
         """A board that no longer answers cannot be told."""
         with suppress(LineError, BoardError, TimeoutError):
-            if not self.talks:
+            if not self._is_open:
                 self._open()
             async with asyncio.timeout(self.plug.limits.start_limit_s):
                 await self.make_safe()
@@ -363,7 +376,7 @@ class Board:
         if self.plug.supervisor.state not in RUNNING and self._is_safe:
             return
         try:
-            if self.talks:
+            if self._is_open:
                 await self.shut_down()
         except (LineError, BoardError) as error:
             self._tell(DeviceState.DEAD, f"not known to be safe: {error}; switch it off")
@@ -401,6 +414,10 @@ class Board:
 
     # -- ports and timers
 
+    @property
+    def _is_open(self) -> bool:
+        return bool(self.talks)
+
     def _open(self) -> None:
         self._close_lines()
         for port, profile in zip(self.plug.sighting.ports, self._profiles, strict=False):
@@ -409,9 +426,13 @@ class Board:
             self.talks.append(talk)
         if len(self.talks) < len(self._profiles):
             raise LineError(
-                f"{self._name} needs {len(self._profiles)} ports, {len(self.talks)} were found: "
+                f"{self.name} needs {len(self._profiles)} ports, {len(self.talks)} were found: "
                 "is its kernel driver loaded?"
             )
+
+    def _listen(self) -> None:
+        """The start-up is over: what comes is the engine's."""
+        self.talks[self.data_port].hand_over(self._received)
 
     def _close_lines(self) -> None:
         for talk in self.talks:

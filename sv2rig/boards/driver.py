@@ -45,6 +45,11 @@ class Driver:
     transport: str = "serial"
     watts: float = 5.0  # what a start is charged to its hub's budget
 
+    def numbers(self, options: Mapping[str, str]) -> dict[str, float]:
+        """Those of the options that are settings."""
+        names = {setting.name for setting in self.settings}
+        return {name: float(value) for name, value in options.items() if name in names}
+
     def check(self, options: Mapping[str, str]) -> None:
         """ValueError for an option this driver does not have, or a value it does not take."""
         known = {option.name: option for option in self.options}

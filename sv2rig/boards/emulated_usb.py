@@ -9,6 +9,7 @@ is gone is a device that was unplugged.
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import socket
 import struct
@@ -91,10 +92,8 @@ class EmulatedUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
         return handle
 
     def close_device(self, dev_handle: int) -> None:
-        try:
+        with contextlib.suppress(usb.core.USBError):  # gone, and the handle with it
             self._call("close_device", dev_handle)
-        except usb.core.USBError:
-            pass  # the emulator has gone, and the handle with it
 
     def set_configuration(self, dev_handle: int, config_value: int) -> None:
         self._call("set_configuration", dev_handle, config_value)

@@ -18,7 +18,8 @@ _PER_ID = 2  # jobs remembered under one id: a reply may cross the one that take
 class TableWire(Protocol):
     """A chain's bytes. `job_ids` are used in turn."""
 
-    job_ids: Sequence[int]
+    @property
+    def job_ids(self) -> Sequence[int]: ...
 
     def encode(self, job_id: int, piece: Slice) -> bytes: ...
 
@@ -26,19 +27,19 @@ class TableWire(Protocol):
 
 
 class TableEngine:
-    """Keeps a chain supplied. `rate_hs` is the whole chain's; `rolled` says which version bits of
-    a Work the chain rolls by itself."""
+    """Keeps a chain supplied. `seconds_of` says how long it searches a job; `rolled` which version
+    bits of a Work it rolls by itself."""
 
     def __init__(
         self,
         wire: TableWire,
         host: Host,
-        rate_hs: float,
+        seconds_of: Callable[[Slice], float],
         rolled: Callable[[Work], int],
     ) -> None:
         self._wire = wire
         self._host = host
-        self.rate_hs = rate_hs
+        self._seconds_of = seconds_of
         self._feed = SliceFeed(rolled, host.exhausted)
         self._ids = cycle(wire.job_ids)
         self._jobs: dict[int, deque[Slice]] = {}
@@ -48,7 +49,7 @@ class TableEngine:
         is_new = self._feed.assign(work)
         if is_new and work is None:
             self._next_job_at = None
-        elif is_new or self._next_job_at is None:
+        elif is_new or (self._next_job_at is None and not self._feed.is_asking):
             self._send_job(now)
 
     def received(self, data: bytes, now: float) -> None:
@@ -83,7 +84,7 @@ class TableEngine:
         job_id = next(self._ids)
         self._jobs.setdefault(job_id, deque(maxlen=_PER_ID)).appendleft(piece)
         self._host.send(self._wire.encode(job_id, piece))
-        self._next_job_at = now + SEARCHED_PART * piece.hashes / self.rate_hs
+        self._next_job_at = now + SEARCHED_PART * self._seconds_of(piece)
 
     def _found(self, reply: Nonce) -> None:
         jobs = self._jobs.get(reply.job_id if reply.job_id is not None else -1)

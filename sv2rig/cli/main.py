@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from sv2rig import __version__
-from sv2rig.cli import bench, control, demo, devices, keys, mine, pool, selftest, udev
+from sv2rig.cli import (
+    bench,
+    control,
+    demo,
+    devices,
+    emulate,
+    keys,
+    mine,
+    pool,
+    safe_off,
+    selftest,
+    udev,
+)
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
 app = typer.Typer(
@@ -36,6 +48,8 @@ app.command("identify")(control.identify)
 app.command("tune")(control.tune)
 app.command("bench")(bench.bench)
 app.command("selftest")(selftest.selftest)
+app.command("safe-off")(safe_off.safe_off)
+app.command("emulate")(emulate.emulate)
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(udev_app, name="udev")

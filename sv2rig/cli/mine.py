@@ -53,6 +53,8 @@ def mine(
             "Default: try for ever.",
         ),
     ] = None,
+    start_interval: rig_options.StartInterval = 1.0,
+    hub_watts: rig_options.HubWatts = None,
     latency_ms: rig_options.LatencyMs = 50.0,
     threads: rig_options.Threads = None,
     version_rolling: rig_options.VersionRolling = True,
@@ -69,6 +71,8 @@ def mine(
     """
     from sv2rig.cli.run_rig import (
         Show,
+        Starts,
+        choose_boards,
         choose_devices,
         device_options,
         run_rig,
@@ -94,6 +98,8 @@ def mine(
         version_rolling_mask=parse_mask(version_mask, version_rolling),
         give_up_after_s=give_up_after,
     )
-    devices = choose_devices(device or [], device_options(latency_ms, threads, version_rolling))
+    names = device or []
+    devices = choose_devices(names, device_options(latency_ms, threads, version_rolling))
+    boards = choose_boards(names, Starts(start_interval, hub_watts))
     show = Show(headless, json, duration)
-    summarise(asyncio.run(run_rig(devices, pool, options, show)), show)
+    summarise(asyncio.run(run_rig(devices, pool, options, show, boards)), show)

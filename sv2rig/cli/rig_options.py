@@ -11,9 +11,21 @@ Devices = Annotated[
     typer.Option(
         "--device",
         "-d",
-        help="What to mine with; give it again for more. opencl, opencl:0, cpu, or simulated "
-        "(simulated?rate=2M&fault=hang&after=10&seed=1 for tests). "
-        "Default: GPUs, else one OpenCL CPU device, else cpu.",
+        help="What to mine with; give it again for more. opencl, opencl:0, cpu; a board as "
+        "serial:PATH?driver=NAME (a port, a serial number or a USB path; `sv2rig devices` lists "
+        "them) or usb:PATH; simulated (simulated?rate=2M&fault=hang&after=10&seed=1 for tests). "
+        "Default: GPUs, else one OpenCL CPU device, else cpu; and every board that says what it "
+        "is.",
+    ),
+]
+StartInterval = Annotated[
+    float, typer.Option(min=0.0, help="Seconds between the starts of two boards.")
+]
+HubWatts = Annotated[
+    float | None,
+    typer.Option(
+        min=1.0,
+        help="What the boards on one USB hub may draw together; one that does not fit waits.",
     ),
 ]
 LatencyMs = Annotated[

@@ -26,6 +26,7 @@ from sv2rig.units import difficulty, duration, hashrate
 if TYPE_CHECKING:
     from sv2rig.devices.device import Device
     from sv2rig.mining.session import SessionOptions
+    from sv2rig.rig.hotplug import BoardPlan
     from sv2rig.rig.open_devices import DeviceOptions
     from sv2rig.rig.rig import Rig
     from sv2rig.rig.snapshot import Event, RigSnapshot
@@ -50,6 +51,14 @@ class Show:
         return terminal and not self.headless and not self.json
 
 
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """How boards are started: so many seconds apart, and within a budget a hub."""
+
+    interval_s: float = 1.0
+    hub_watts: float | None = None
+
+
 def device_options(latency_ms: float, threads: int | None, version_rolling: bool) -> DeviceOptions:
     """Checked options; UserError in the device's own words."""
     from sv2rig.compute.worker import LATENCY
@@ -65,15 +74,41 @@ def device_options(latency_ms: float, threads: int | None, version_rolling: bool
 def choose_devices(
     names: Sequence[str], options: DeviceOptions, beside: Sequence[str] = ()
 ) -> list[Device]:
-    """The devices named, ready to start; none named: what suits this machine, and `beside`."""
+    """Those of the devices named that are no boards, ready to start; where nothing is named, what
+    suits this machine, and `beside`."""
+    from sv2rig.rig.board_choice import is_board
     from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
     from sv2rig.rig.open_devices import default_choices, open_devices
 
     try:
-        choices = [parse_choice(name) for name in names]
-        if not choices:
+        choices = [parse_choice(name) for name in names if not is_board(name)]
+        if not names:
             choices = default_choices(log_event) + [parse_choice(name) for name in beside]
         return open_devices(choices, options, log_event)
+    except DeviceChoiceError as error:
+        raise UserError(str(error)) from error
+
+
+def choose_boards(names: Sequence[str], starts: Starts) -> BoardPlan | None:
+    """Which boards to use: those named; where nothing is named, each that says what it is. None
+    where only other devices are named."""
+    from sv2rig.boards.driver import all_drivers
+    from sv2rig.rig.board_choice import is_board, parse_boards
+    from sv2rig.rig.device_choice import DeviceChoiceError
+    from sv2rig.rig.hotplug import BoardPlan
+
+    boards = [name for name in names if is_board(name)]
+    if names and not boards:
+        return None
+    drivers = all_drivers()
+    try:
+        return BoardPlan(
+            drivers,
+            parse_boards(boards, drivers),
+            only_named=bool(names),
+            start_interval_s=starts.interval_s,
+            hub_watts=starts.hub_watts,
+        )
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error
 
@@ -94,6 +129,7 @@ def make_rig(
     url: PoolUrl,
     options: SessionOptions,
     on_event: Any = None,
+    waits_for_devices: bool = False,
 ) -> Rig:
     """A rig on a pool over TCP, named after this host."""
     from sv2rig.mining.backoff import Backoff
@@ -108,20 +144,42 @@ def make_rig(
         options.version_rolling_mask,
         time.time,
         on_event,
+        waits_for_devices=waits_for_devices,
     )
 
 
 async def run_rig(
-    devices: Sequence[Device], url: PoolUrl, options: SessionOptions, show: Show
+    devices: Sequence[Device],
+    url: PoolUrl,
+    options: SessionOptions,
+    show: Show,
+    boards: BoardPlan | None = None,
 ) -> RigSnapshot:
     """Mine until Ctrl-C, SIGTERM, the screen's q or the duration; the last picture of the rig.
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
     stop = stop_requested()
-    rig = make_rig(devices, url, options, None if show.screen else _log)
-    async with _controlled(rig):
+    waits = boards is not None and bool(boards.named)
+    rig = make_rig(devices, url, options, None if show.screen else _log, waits)
+    async with _controlled(rig), _plugged(rig, boards):
         return await _run_until_stopped(rig, stop, show)
+
+
+@contextlib.asynccontextmanager
+async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
+    """With boards that come and go, if any are wanted."""
+    if boards is None:
+        yield
+        return
+    from sv2rig.rig.hotplug import Hotplug
+
+    watching = asyncio.create_task(Hotplug(rig, boards).run())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

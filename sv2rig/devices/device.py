@@ -94,11 +94,13 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Readings; None where the hardware does not say."""
+    """Readings; None where the hardware does not say. `counted_hs`: the hash rate by the
+    hardware's own counters."""
 
     temperature_c: float | None = None
     fan_percent: float | None = None
     power_w: float | None = None
+    counted_hs: float | None = None
 
 
 class DeviceSink(Protocol):

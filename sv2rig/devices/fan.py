@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 FULL = 100.0
@@ -50,7 +51,7 @@ class Fan:
 
     def reading(self, now: float, celsius: float | None) -> float:
         """The target in percent after this reading; None: the sensor did not answer."""
-        if celsius is None or celsius != celsius:
+        if celsius is None or not math.isfinite(celsius):
             return self._unknown()
         if self._last is None:
             self._last = (now, celsius)
@@ -60,7 +61,7 @@ class Fan:
             return self.percent
         slope = (celsius - last_c) / passed if passed else 0.0
         self._last = (now, celsius)
-        self.percent = self._output(celsius, slope, passed)
+        self.percent = self._output(celsius, slope, min(passed, self.limits.stale_s))
         return self.percent
 
     def on_time(self, now: float) -> float:

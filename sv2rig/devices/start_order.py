@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import fsum
 
 _USB_PATH = re.compile(r"(\d+-[\d.]+)\.\d+|(\d+)-\d+")
 
@@ -23,11 +24,11 @@ class _Hub:
     """One hub's waiting boards, first come first, and what its running boards draw."""
 
     budget_w: float | None
-    drawn_w: float = 0.0
+    running: dict[str, float] = field(default_factory=dict)
     waiting: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
 
     def fits(self, watts: float) -> bool:
-        return self.budget_w is None or self.drawn_w + watts <= self.budget_w
+        return self.budget_w is None or fsum((*self.running.values(), watts)) <= self.budget_w
 
 
 class StartOrder:
@@ -51,7 +52,6 @@ class StartOrder:
         self._watts_of = dict(watts_of or {})
         self._hubs: dict[str | None, _Hub] = {}
         self._hub_of: dict[str, str | None] = {}  # waiting and running boards
-        self._running: dict[str, float] = {}
         self._too_much: dict[str, float] = {}
         self._ready: list[tuple[int, str]] = []  # heads that fitted when they were put here
         self._count = 0
@@ -77,15 +77,12 @@ class StartOrder:
 
     def stopped(self, device_id: str) -> None:
         """It draws nothing any more, or wants to start no longer. Unknown ones are let be."""
-        name = self._hub_of.pop(device_id, None)
-        hub = self._hubs.get(name)
-        self._too_much.pop(device_id, None)
-        if hub is None:
+        if device_id not in self._hub_of:
             return
+        hub = self._hubs[self._hub_of.pop(device_id)]
+        self._too_much.pop(device_id, None)
         hub.waiting.pop(device_id, None)
-        if self._running.pop(device_id, None) is not None:
-            # Summed anew, so that rounding cannot eat a budget: few boards hang on one hub.
-            hub.drawn_w = sum(w for d, w in self._running.items() if self._hub_of[d] == name)
+        hub.running.pop(device_id, None)
         self._offer(hub)
 
     def on_time(self, now: float) -> str | None:
@@ -94,13 +91,14 @@ class StartOrder:
             return None
         while self._ready:
             count, device_id = heapq.heappop(self._ready)
-            hub = self._hubs.get(self._hub_of.get(device_id))
-            entry = hub.waiting.get(device_id) if hub else None
-            if hub is None or entry is None or entry[0] != count or not hub.fits(entry[1]):
+            if device_id not in self._hub_of:
+                continue
+            hub = self._hubs[self._hub_of[device_id]]
+            entry = hub.waiting.get(device_id)
+            if entry is None or entry[0] != count or not hub.fits(entry[1]):
                 continue  # it left, or was offered twice
             del hub.waiting[device_id]
-            hub.drawn_w += entry[1]
-            self._running[device_id] = entry[1]
+            hub.running[device_id] = entry[1]
             self._free_at = now + self._stagger_s
             self._offer(hub)
             return device_id
@@ -114,9 +112,11 @@ class StartOrder:
 
     def waits_because(self, device_id: str) -> str | None:
         """Why it does not start yet; None where it does not wait."""
-        name = self._hub_of.get(device_id)
-        hub = self._hubs.get(name)
-        if hub is None or device_id in self._running:
+        if device_id not in self._hub_of:
+            return None
+        name = self._hub_of[device_id]
+        hub = self._hubs[name]
+        if device_id in hub.running:
             return None
         if device_id in self._too_much:
             return (
@@ -129,8 +129,8 @@ class StartOrder:
         watts = hub.waiting[head][1]
         if not hub.fits(watts):
             return (
-                f"needs {watts:g} W, hub {name} has {(hub.budget_w or 0) - hub.drawn_w:g} of"
-                f" {hub.budget_w:g} W left: waits for another board to stop"
+                f"needs {watts:g} W, hub {name} supplies {fsum(hub.running.values()):g} of its"
+                f" {hub.budget_w:g} W already: waits for another board to stop"
             )
         return "waits its turn: boards start one after another"
 

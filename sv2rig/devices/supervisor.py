@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from sv2rig.devices.decision import Action, Decision
@@ -36,7 +37,7 @@ class Supervisor:
         self._opened = False
         self._cut_off: Fault | None = None
         self._retry_at: float | None = None  # while SICK or DEAD, and kept while LOST
-        self._start_by = 0.0
+        self._start_by = math.inf
         self._last_try: float | None = None
         self._checked = 0.0
         self._last_fault = ""
@@ -50,19 +51,19 @@ class Supervisor:
     def opened(self, now: float) -> None:
         """The line is open, for the first time or again after `lost`; start-up may begin if the
         Decision that follows is INIT."""
-        if self._opened and self.state is not S.LOST:
+        if not self._without_line():
             return
         self._opened = True
         was_dead = self.failures > self._limits.max_resets
         if was_dead and self._last_try is not None:  # a person plugged it in: no hour to wait
             self._retry_at = self._last_try + self._limits.longest_wait_s
         if self._cut_off is not None:
-            self._to(now, S.DEAD, self._cut_off_words(self._cut_off), Action.STOP)
-        elif self._heat.level is HeatLevel.COOLDOWN:
+            self._stop_for_good(now, self._cut_off)
+        elif self._heat.level >= HeatLevel.COOLDOWN:
             self._to(now, S.COOLDOWN, self._heat.reason, Action.STOP)
         elif self._retry_at is not None and self._retry_at > now:
             words = f"failed before it was unplugged: {self._last_fault}"
-            self._to(now, S.SICK, words, Action.RETRY_AT, self._retry_at)
+            self._to(now, S.SICK, words, Action.RETRY_AT)
         else:
             self._retry_at = None
             self._last_try = now
@@ -72,7 +73,7 @@ class Supervisor:
     def started(self, now: float) -> None:
         """Start-up is done; work may be sent."""
         reset_not_done = self._pending is not None and self._pending.action is Action.RESET
-        if self.state in (S.INIT, S.RESETTING) and self._opened and not reset_not_done:
+        if self.state in (S.INIT, S.RESETTING) and not reset_not_done:
             self._retry_at = None
             self._watch.clear(now)
             self._run(now)
@@ -128,7 +129,7 @@ class Supervisor:
             if self._cut_off is None:
                 self.fault(now, FaultKind.OVER_TEMPERATURE, heat.reason)
         elif heat.level is HeatLevel.COOLDOWN:
-            if self.state not in (S.COOLDOWN, S.DEAD, S.LOST):
+            if self.state not in (S.COOLDOWN, S.DEAD) and not self._without_line():
                 self._watch.clear(now)
                 self._to(now, S.COOLDOWN, heat.reason, Action.STOP)
         elif self.state is S.COOLDOWN:
@@ -163,7 +164,7 @@ class Supervisor:
             if self._retry_at is not None and now >= self._retry_at:
                 self.resets += 1
                 self._begin_again(now, f"reset {self.resets}: {self._last_fault}")
-        elif self.state in (S.INIT, S.RESETTING) and self._opened and now >= self._start_by:
+        elif self.state in (S.INIT, S.RESETTING) and now >= self._start_by:
             words = f"did not start within {self._limits.start_limit_s:.0f} s"
             self.fault(now, FaultKind.START_UP, words)
         pending, self._pending = self._pending, None
@@ -176,8 +177,11 @@ class Supervisor:
         if self.state in (S.SICK, S.DEAD):
             return self._retry_at
         if self.state in (S.INIT, S.RESETTING):
-            return self._start_by if self._opened else None
+            return None if self._without_line() else self._start_by
         return self._checked + CHECK_EVERY_S if self._watch.working else None
+
+    def _without_line(self) -> bool:
+        return self.state is S.LOST or (self.state is S.INIT and not self._opened)
 
     def _fail(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
@@ -189,33 +193,32 @@ class Supervisor:
         wait = self._limits.wait_s(self.failures)
         words = f"{fault.reason}; reset {self.failures} of {self._limits.max_resets} in {wait:g} s"
         self._retry_at = now + wait
-        self._to(now, S.SICK, words, Action.RETRY_AT, self._retry_at)
+        self._to(now, S.SICK, words, Action.RETRY_AT)
 
     def _die(self, now: float, fault: Fault) -> None:
         hourly = self._limits.dead_retry_s
         self._retry_at = now + hourly if hourly else None
-        words = f"{fault.reason}; {self._limits.max_resets} resets did not help: check its power and cable"
-        words += f"; next try in {hourly / 60:g} min" if hourly else "; start it by hand"
-        self._to(now, S.DEAD, words, Action.STOP, self._retry_at)
+        words = f"{fault.reason}; {self._limits.max_resets} resets did not help: check its power"
+        words += " and cable; "
+        words += f"next try in {hourly / 60:g} min" if hourly else "then start it by hand"
+        self._to(now, S.DEAD, words, Action.STOP)
 
     def _stop_for_good(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
         self._retry_at = None
-        self._to(now, S.DEAD, self._cut_off_words(fault), Action.STOP)
-
-    def _cut_off_words(self, fault: Fault) -> str:
-        return f"cut off: {fault.reason}; find the cause, then start it by hand"
+        words = f"cut off: {fault.reason}; find the cause, then start it by hand"
+        self._to(now, S.DEAD, words, Action.STOP)
 
     def _cooled(self, now: float) -> None:
         if self._retry_at is not None and self._retry_at > now:
             words = f"cool again; it had failed before: {self._last_fault}"
-            self._to(now, S.SICK, words, Action.RETRY_AT, self._retry_at)
+            self._to(now, S.SICK, words, Action.RETRY_AT)
         else:
             self._begin_again(now, self._heat.reason or "cool again")
 
     def _begin_again(self, now: float, reason: str) -> None:
         self._retry_at = None
-        if self._heat.level in (HeatLevel.COOLDOWN, HeatLevel.CUT_OFF):
+        if self._heat.level >= HeatLevel.COOLDOWN:
             self._to(now, S.COOLDOWN, self._heat.reason, Action.STOP)
             return
         self._last_try = now
@@ -232,16 +235,12 @@ class Supervisor:
             self._to(now, S.READY, "waiting for work")
 
     def _to(
-        self,
-        now: float,
-        state: DeviceState,
-        reason: str,
-        action: Action = Action.NONE,
-        retry_at: float | None = None,
+        self, now: float, state: DeviceState, reason: str, action: Action = Action.NONE
     ) -> None:
         if state is self.state and reason == self.reason:
             return
         if state is not self.state:
             self.since = now
         self.state, self.reason = state, reason
-        self._pending = Decision(state, reason, action, retry_at)
+        waits = state in (S.SICK, S.DEAD)
+        self._pending = Decision(state, reason, action, self._retry_at if waits else None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+_MAY_BE_0 = ("silence_min_s", "flatline_min_s", "max_resets", "dead_retry_s")
+
 
 @dataclass(frozen=True, slots=True)
 class SupervisorLimits:
@@ -43,25 +45,18 @@ class SupervisorLimits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            lowest_allowed = field.name in (
-                "silence_min_s",
-                "flatline_min_s",
-                "max_resets",
-                "dead_retry_s",
-            )
-            if not (value >= 0 if lowest_allowed else value > 0):
-                raise ValueError(
-                    f"{field.name} = {value} must be {'0 or' if lowest_allowed else ''} more than 0"
-                )
+            if value < 0 or (value == 0 and field.name not in _MAY_BE_0):
+                raise ValueError(f"{field.name} = {value:g} is too low")
         for name in ("bad_ratio", "comm_ratio", "flatline_ratio"):
             if getattr(self, name) >= 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be less than 1")
+                raise ValueError(f"{name} = {getattr(self, name):g} must be less than 1")
         if self.longest_wait_s < self.first_wait_s:
             raise ValueError(
-                f"longest_wait_s = {self.longest_wait_s} is less than first_wait_s = {self.first_wait_s}"
+                f"longest_wait_s = {self.longest_wait_s:g} is less than"
+                f" first_wait_s = {self.first_wait_s:g}"
             )
         if self.flatline_luck <= 1:
-            raise ValueError(f"flatline_luck = {self.flatline_luck} must be more than 1")
+            raise ValueError(f"flatline_luck = {self.flatline_luck:g} must be more than 1")
 
     def wait_s(self, failures: int) -> float:
         """How long to wait before the reset that follows the given failure (1 is the first)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 
 class HeatLevel(IntEnum):
@@ -17,7 +18,8 @@ class HeatLevel(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """A verdict. `factor`: what to multiply the set frequency with; the setting itself stays."""
+    """A verdict. `factor`: what to multiply the set frequency with (0: stop); the setting
+    itself stays."""
 
     level: HeatLevel
     reason: str
@@ -32,7 +34,9 @@ class ThermalLimits:
     and never below `lowest_factor`; stop from `cooldown_c` until `cooled_c`; cut off at two
     readings in a row from `cut_off_c`. A reading outside `readable_c` is a bad one. A reading
     older than `stale_s` is never cool; with none for `missing_s` the board counts as hot (None:
-    not, for boards that only speak while they work). `lowest_factor` 1: it cannot be throttled.
+    not). `sleeps_s`: for a sensor that is silent while its board is stopped, after how long
+    without a reading it may run again, at `lowest_factor` (None: never without a cool reading).
+    `lowest_factor` 1: it cannot be throttled.
     """
 
     throttle_c: float = 75.0
@@ -48,11 +52,12 @@ class ThermalLimits:
     shortest_cooldown_s: float = 30.0
     stale_s: float = 10.0
     missing_s: float | None = 30.0
+    sleeps_s: float | None = None
     bad_readings: int = 3
 
     def __post_init__(self) -> None:
         order = ("cooled_c", "resume_c", "throttle_c", "cooldown_c", "cut_off_c")
-        for low, high in zip(order, order[1:], strict=False):
+        for low, high in pairwise(order):
             if not getattr(self, low) < getattr(self, high):
                 raise ValueError(
                     f"{low} = {getattr(self, low):g} °C must be below"
@@ -106,6 +111,14 @@ class Thermal:
             self.temperature_c = None
         if limits.missing_s is not None and silent_s > limits.missing_s:
             self._cool_down(now, f"no temperature for {limits.missing_s:.0f} s: check the sensor")
+        stopped_s = min(silent_s, now - self._level_since)
+        asleep = limits.sleeps_s is not None and stopped_s >= limits.sleeps_s
+        if asleep and self.heat.level is HeatLevel.COOLDOWN:
+            self._read_at = now  # until it is missed again
+            self._factor = limits.lowest_factor
+            self._stepped_at = now
+            level = HeatLevel.THROTTLE if self._factor < 1 else HeatLevel.NORMAL
+            self._enter(now, level, f"stopped for {stopped_s:.0f} s; its sensor sleeps meanwhile")
         return self.heat
 
     def clear_cut_off(self, now: float) -> None:
@@ -154,11 +167,9 @@ class Thermal:
         limits = self._limits
         long_enough = now - self._level_since >= limits.shortest_cooldown_s
         if celsius <= limits.cooled_c and long_enough:
-            self._enter(now, HeatLevel.NORMAL, f"cool again at {celsius:g} °C")
-            if limits.lowest_factor < 1:  # it was too hot at what it did: begin below that
-                self._set_factor(
-                    now, max(self._factor - limits.step, limits.lowest_factor), celsius
-                )
+            # It was too hot at what it did, so it begins a step below that.
+            factor = max(self._factor - limits.step, limits.lowest_factor)
+            self._set_factor(now, factor, celsius)
 
     def _step_down(self, now: float, celsius: float) -> None:
         limits = self._limits
@@ -189,5 +200,5 @@ class Thermal:
 
     def _enter(self, now: float, level: HeatLevel, reason: str) -> None:
         self._level_since = now
-        factor = self._factor if level is HeatLevel.THROTTLE else 1.0
+        factor = 0.0 if level >= HeatLevel.COOLDOWN else self._factor
         self.heat = Heat(level, reason, factor)

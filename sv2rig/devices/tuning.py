@@ -141,9 +141,9 @@ class Tuner:
         if self._hottest_c is not None and self._hottest_c > limits.highest_c:
             return f"{self._hottest_c:g} °C, limit {limits.highest_c:g}"
         power = self._mean_power()
-        if power is not None and limits.highest_power_w is not None:
-            if power > limits.highest_power_w:
-                return f"{power:.1f} W, limit {limits.highest_power_w:g}"
+        highest = limits.highest_power_w
+        if power is not None and highest is not None and power > highest:
+            return f"{power:.1f} W, limit {highest:g}"
         count = self._valid + self._wrong
         if self._wrong > limits.error_ratio * max(count, limits.samples):
             return f"{self._wrong} of {count} nonces wrong"

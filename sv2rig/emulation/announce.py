@@ -1,9 +1,9 @@
 """Where emulated boards are found: a folder of this user's with their ports and what they say.
 
-A board named NAME has its first port at FOLDER/NAME, the others at FOLDER/NAME-PORT (symlinks to
-ptys, or unix sockets), and its announcement at FOLDER/NAME.json, which is there only while it is
-plugged in. FOLDER/NAME.lock is held as long as the emulator lives, so that a name is one
-emulator's, and what a dead one left is known as such.
+A board named NAME has its first port at FOLDER/NAME, the others at FOLDER/NAME-PORT: links to ptys,
+or of a USB device to its unix socket FOLDER/NAME.sock. Its announcement is FOLDER/NAME.json, which
+is there only while it is plugged in. FOLDER/NAME.lock is held as long as the emulator lives, so
+that a name is one emulator's, and what a dead one left is known as such.
 """
 
 from __future__ import annotations
@@ -36,13 +36,25 @@ def make_folder(folder: Path) -> Path:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         for made in (folder.parent, folder):
-            status = made.lstat()
-            ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-            if not (stat.S_ISDIR(status.st_mode) and ours):
+            if not _safe(made.lstat(), is_parent=made != folder):
                 raise AnnounceError(f"{made} can be written by others: remove it, or chmod 700 it")
     except OSError as error:
         raise AnnounceError(f"{error.filename} cannot be made: {error.strerror}") from error
     return folder
+
+
+def _safe(status: os.stat_result, is_parent: bool) -> bool:
+    """Whether nobody else can put anything in the place of what is ours there.
+
+    The parent may also be the system's, and shared where it is sticky, as /tmp is.
+    """
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    shared = bool(status.st_mode & 0o022)
+    if is_parent:
+        sticky = bool(status.st_mode & stat.S_ISVTX)
+        return status.st_uid in (0, os.geteuid()) and (not shared or sticky)
+    return status.st_uid == os.geteuid() and not shared
 
 
 class Name:
@@ -59,6 +71,11 @@ class Name:
             number += 1
         self._lock = lock
         self.retract()  # what a dead emulator of this name left
+
+    @property
+    def socket(self) -> Path:
+        """Where a board that is a USB device of its own is served."""
+        return self.folder / f"{self.text}.sock"
 
     def path(self, ports: Sequence[str], index: int) -> Path:
         """Where a port of this board is, of those it has."""
@@ -83,20 +100,34 @@ class Name:
 
     def retract(self) -> None:
         """The board is gone: its announcement first, then its ports."""
-        told = self.folder / f"{self.text}.json"
-        links = [self.folder / self.text]
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            ports = msgspec.json.decode(told.read_bytes(), type=_Ports).ports
-            links += [self.folder / Path(port.path).name for port in ports]
-        told.unlink(missing_ok=True)
-        for link in links:
-            link.unlink(missing_ok=True)
+        _retract(self.folder, self.text)
 
     def give_back(self) -> None:
         """The end of the emulator."""
         self.retract()
         (self.folder / f"{self.text}.lock").unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what emulators left that died without a chance to."""
+    for lock in make_folder(folder).glob("*.lock"):
+        descriptor = _lock(lock)
+        if descriptor is not None:
+            _retract(folder, lock.stem)
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _retract(folder: Path, name: str) -> None:
+    told = folder / f"{name}.json"
+    links = [folder / name, folder / f"{name}.sock"]
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        ports = msgspec.json.decode(told.read_bytes(), type=_Ports).ports
+        links += [folder / Path(port.path).name for port in ports]
+    told.unlink(missing_ok=True)
+    for link in links:
+        link.unlink(missing_ok=True)
 
 
 class _PortLeft(msgspec.Struct):

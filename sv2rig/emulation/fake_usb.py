@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Protocol, TypeVar
 
 import usb.backend
 import usb.core
@@ -24,6 +23,7 @@ from sv2rig.emulation.usb_device import (
     Interface,
     NothingYetError,
     Setup,
+    SilentError,
     StallError,
     UsbFunction,
     alternates,
@@ -34,7 +34,6 @@ from sv2rig.emulation.usb_device import (
     standard_string,
 )
 
-T = TypeVar("T")
 _NAK_S = 0.002  # how long the host controller waits before it asks again
 
 # libusb's error codes (libusb.h) with what pyusb makes of them.
@@ -54,16 +53,6 @@ _TIMEOUT = -7
 def usb_error(number: int, text: str) -> Exception:
     """What pyusb raises for this errno."""
     return usb.core.USBError(text, _CODES[number], number)  # type: ignore[no-any-return]
-
-
-class TransferFaults(Protocol):
-    """What goes wrong on the bus, asked once for each transfer of a device's own function."""
-
-    def before(self, endpoint: int) -> None:
-        """May raise StallError or NothingYetError: the transfer does not reach the device."""
-
-    def changed(self, data: bytes, to_host: bool) -> bytes:
-        """What arrives of these bytes: fewer of them, or others."""
 
 
 @dataclass(eq=False, slots=True)
@@ -114,9 +103,7 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
         self,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] | None = time.sleep,
-        faults: TransferFaults | None = None,
     ) -> None:
-        self.faults = faults
         self._clock = clock
         self._wait = wait
         self._lock = threading.RLock()
@@ -234,9 +221,7 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
         with self._lock:
             return _alive(dev_handle).configuration
 
-    def set_interface_altsetting(
-        self, dev_handle: OpenDevice, intf: int, altsetting: int
-    ) -> None:
+    def set_interface_altsetting(self, dev_handle: OpenDevice, intf: int, altsetting: int) -> None:
         with self._lock:
             device = _claimed(dev_handle, intf)
             settings = (i.alternate for i in device.function.interfaces if i.number == intf)
@@ -261,7 +246,7 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
     ) -> int:
         def attempt(now: float) -> int:
             function = self._endpoint(dev_handle, ep, intf)
-            return function.write(ep, self._arriving(data.tobytes(), to_host=False), now)
+            return function.write(ep, data.tobytes(), now)
 
         return self._transfer(dev_handle, ep, attempt, timeout)
 
@@ -270,7 +255,7 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
     ) -> int:
         def attempt(now: float) -> int:
             function = self._endpoint(dev_handle, ep, intf)
-            data = self._arriving(function.read(ep, len(buff), now), to_host=True)
+            data = function.read(ep, len(buff), now)
             if len(data) > len(buff):
                 raise usb_error(errno.EOVERFLOW, "Overflow")
             return _fill(buff, data)
@@ -298,9 +283,8 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
             if text is not None:
                 return _fill(data, text[: len(data)])
             if setup.to_host:
-                answer = self._arriving(function.control_in(setup, now), to_host=True)
-                return _fill(data, answer[: len(data)])
-            function.control_out(setup, self._arriving(data.tobytes(), to_host=False), now)
+                return _fill(data, function.control_in(setup, now)[: len(data)])
+            function.control_out(setup, data.tobytes(), now)
             return len(data)
 
         return self._transfer(dev_handle, 0, attempt, timeout)
@@ -352,28 +336,26 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
                 if endpoint in device.halted:
                     raise usb_error(errno.EPIPE, "Pipe error")
                 try:
-                    if self.faults is not None:
-                        self.faults.before(endpoint)
                     return attempt(self._clock())
                 except StallError:
                     if endpoint:  # the control endpoint recovers with the next setup
                         device.halted.add(endpoint)
                     raise usb_error(errno.EPIPE, "Pipe error") from None
                 except NothingYetError:
-                    pass
+                    pause = _NAK_S
+                except SilentError:
+                    pause = float("inf")
             left = deadline - self._clock()
-            if left <= 0 or self._wait is None:
+            if left > 0 and self._wait is not None:
+                self._wait(min(left, pause))
+            if left <= pause or self._wait is None:
                 raise usb.core.USBTimeoutError("Operation timed out", _TIMEOUT, errno.ETIMEDOUT)
-            self._wait(min(left, _NAK_S))
 
     def _endpoint(self, handle: OpenDevice, endpoint: int, intf: int) -> UsbFunction:
         device = _claimed(handle, intf)
         if all(known.address != endpoint for known in device.interface(intf).endpoints):
             raise usb_error(errno.ENOENT, f"no endpoint {endpoint:#04x} in interface {intf}")
         return device.function
-
-    def _arriving(self, data: bytes, *, to_host: bool) -> bytes:
-        return data if self.faults is None else self.faults.changed(data, to_host)
 
 
 def _alternate(dev: Plugged, intf: int, alt: int, config: int) -> Interface:

@@ -168,7 +168,7 @@ class Search:
 
     def exhausted(self, now: float) -> bool:
         """Whether the range is searched to its end, or there is none."""
-        return self._reached(now) >= self._total
+        return self._due(self._total) <= now
 
     @property
     def _total(self) -> int:
@@ -176,6 +176,8 @@ class Search:
 
     def _reached(self, now: float) -> float:
         """How many hashes the pace has come to; the last may be partly done."""
+        if self.exhausted(now):  # by the same sum as its time was told, or rounding keeps it short
+            return float(self._total)
         since, done = self._since
         return min(done + (now - since) * self.rate_hs, float(self._total))
 

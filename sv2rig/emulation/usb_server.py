@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import itertools
+import os
+import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +31,7 @@ import usb.core
 from sv2rig.emulation.fake_usb import FakeUsbBackend, OpenDevice, Plugged
 
 LARGEST_MESSAGE = 1 << 20
+_SEND_S = 1.0  # a host always reads its answer
 _LENGTH = struct.Struct(">I")
 _ON_HANDLES = frozenset({  # arguments beyond the handle are plain numbers, so are results
     "set_configuration", "get_configuration", "set_interface_altsetting", "claim_interface",
@@ -43,69 +47,80 @@ _WRITES = frozenset({"bulk_write", "intr_write", "iso_write"})
 
 
 class UsbServer:
-    """Serves a backend whose `wait` is None on a unix socket; `close` is how a device vanishes."""
+    """Serves a backend whose `wait` is None, on a unix socket and the running loop."""
 
     def __init__(self, backend: FakeUsbBackend, path: Path) -> None:
+        """Listens at once; a socket that a dead server left at `path` is replaced."""
         self._backend = backend
         self._path = path
-        self._server: asyncio.Server | None = None
+        self._loop = asyncio.get_running_loop()
         self._connections: set[_Connection] = set()
-
-    async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
-            lambda: _Connection(self._backend, self._connections), self._path
-        )
-        self._path.chmod(0o600)
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(os.fspath(path))
+        path.chmod(0o600)
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._accept)
 
     def close(self) -> None:
-        """Ends every connection and removes the socket."""
-        if self._server is not None:
-            self._server.close()
+        """Ends every connection and removes the socket: to hosts, the device is unplugged."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
         for connection in list(self._connections):
             connection.end()
-        self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            accepted, _ = self._listener.accept()
+            self._connections.add(_Connection(accepted, self._backend, self._connections))
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, backend: FakeUsbBackend, open_ones: set[_Connection]) -> None:
+class _Connection:
+    def __init__(
+        self, accepted: socket.socket, backend: FakeUsbBackend, open_ones: set[_Connection]
+    ) -> None:
+        accepted.settimeout(_SEND_S)
+        self._socket = accepted
         self._calls = Calls(backend)
         self._open_ones = open_ones
         self._buffer = bytearray()
-        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(accepted, self._readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._open_ones.add(self)
+    def end(self) -> None:
+        if self in self._open_ones:
+            self._open_ones.discard(self)
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._calls.close()
 
-    def data_received(self, data: bytes) -> None:
-        assert self._transport is not None
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(65_536)
+        except OSError:
+            data = b""
         self._buffer += data
+        if not data or not self._answered():
+            self.end()
+
+    def _answered(self) -> bool:
+        """Answers the whole messages in the buffer; False: this is not the protocol."""
         while len(self._buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack_from(self._buffer)
             if size > LARGEST_MESSAGE:
-                self.end()
-                return
+                return False
             if len(self._buffer) < _LENGTH.size + size:
-                return
+                return True
             message = bytes(self._buffer[_LENGTH.size : _LENGTH.size + size])
             del self._buffer[: _LENGTH.size + size]
             try:
                 reply = self._calls.answer(message)
-            except (msgspec.MsgspecError, TypeError, ValueError, KeyError):
-                self.end()  # not the protocol
-                return
-            self._transport.write(_LENGTH.pack(len(reply)) + reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._open_ones.discard(self)
-        self._calls.close()
-
-    def end(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-        self._calls.close()
+                self._socket.sendall(_LENGTH.pack(len(reply)) + reply)
+            except (msgspec.MsgspecError, TypeError, ValueError, KeyError, OSError):
+                return False
+        return True
 
 
 class Calls:

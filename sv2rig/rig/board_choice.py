@@ -1,4 +1,4 @@
-"""Boards as people name them: "serial:/dev/ttyUSB0?driver=icarus", "serial:10000042", "usb:1-2.3"."""
+"""Boards as people name them: "serial:/dev/ttyUSB0?driver=icarus", "usb:1-2.3"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One board without a rig: made safe (`sv2rig safe-off`), or tested (`sv2rig selftest --device`)."""
+"""One board without a rig, to be tested (`sv2rig selftest --device`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from sv2rig.boards.board import Board
+from sv2rig.boards.board import Board, Plug
+from sv2rig.boards.driver import Driver
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.work import Solution, Work
 from sv2rig.rig.check import CheckFailedError
@@ -14,7 +15,7 @@ from sv2rig.rig.check import CheckFailedError
 READY_S = 60.0  # a long chain's start with its ramp of frequencies
 SEARCH_S = 60.0
 WANTED = 5  # right answers that prove a board
-_FAILED = (DeviceState.SICK, DeviceState.RESETTING, DeviceState.DEAD, DeviceState.LOST)
+_FAILED = (DeviceState.SICK, DeviceState.DEAD, DeviceState.LOST)
 _NTIME = 1_700_000_000
 _NBITS = 0x1D00FFFF
 
@@ -26,7 +27,7 @@ class _Listener:
         self.ready = asyncio.Event()
         self.enough = asyncio.Event()
         self.trouble: str | None = None
-        self.right = self.wrong = 0
+        self.right = self.wrong = self.damaged = 0
         self._works: dict[int, Work] = {}
         self._board: Board
         self._random = random.Random(1)
@@ -53,6 +54,9 @@ class _Listener:
     def exhausted(self, _device_id: str, _work_id: int) -> None:
         self.give_work()
 
+    def comm_error(self, _device_id: str, _text: str) -> None:
+        self.damaged += 1
+
     def state_changed(self, _device_id: str, state: DeviceState, reason: str) -> None:
         if state is DeviceState.READY:
             self.ready.set()
@@ -61,14 +65,12 @@ class _Listener:
             self.ready.set()
             self.enough.set()
 
-    def comm_error(self, _device_id: str, text: str) -> None:
-        pass  # what matters here is whether its nonces are right
 
-
-async def test_board(board: Board) -> str:
-    """Start it, let it find nonces in random headers and check each; what was seen, in words.
+async def run_board(driver: Driver, plug: Plug) -> str:
+    """Start a board, let it find nonces in random headers and check each; what was seen, in words.
     CheckFailedError says what went wrong."""
     listener = _Listener()
+    board = driver.make(plug)
     listener.listen(board)
     try:
         await _within(READY_S, listener.ready, "it does not become ready")
@@ -81,7 +83,10 @@ async def test_board(board: Board) -> str:
         await board.stopped()
     if listener.wrong:
         raise CheckFailedError(f"{listener.wrong} of its nonces are wrong, {listener.right} right")
-    return f"{board.info.name}: {listener.right} nonces right, none wrong"
+    return (
+        f"{board.info.name}: {listener.right} nonces right, none wrong, "
+        f"{listener.damaged} communication errors"
+    )
 
 
 def _no_trouble(listener: _Listener) -> None:
@@ -103,7 +108,7 @@ def _random_work(source: random.Random, work_id: int, ticket: int) -> Work:
         channel_id=0,
         job_id=0,
         version=0x20000000,
-        prev_hash=source.randbytes(32),
+        prev_hash=bytes(32),  # all are of one job: a board finishes each before the next
         merkle_root=source.randbytes(32),
         ntime=_NTIME,
         nbits=_NBITS,

@@ -45,7 +45,12 @@ def find_boards(
             continue
         name = device_id(choice.driver, identities[sighting.usb_path])
         words = dict(options[entry.what]) if entry is not None else {}
-        found.append(FoundBoard(drivers[choice.driver], Plug(name, sighting, words)))
+        found.append(
+            FoundBoard(
+                drivers[choice.driver],
+                Plug(name, sighting, words, drivers[choice.driver].numbers(words)),
+            )
+        )
     missing = [entry.what for entry in resolved if entry.what not in met]
     if missing:
         raise DeviceChoiceError(

@@ -15,11 +15,13 @@ from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.driver import Driver
 from sv2rig.boards.ports import PortWatcher, resolve
 from sv2rig.boards.turns import Turns
-from sv2rig.devices.detection import Identities, Verdict, bind, choose, device_id, means
+from sv2rig.devices.detection import Choice, Identities, OptIn, bind, choose, device_id, means
 from sv2rig.devices.device import Device
 from sv2rig.devices.sighting import Sighting
+from sv2rig.devices.start_order import StartOrder
 from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.rig.board_choice import BoardChoice
+from sv2rig.rig.fleet import DeviceRefusedError
 
 TRY_AGAIN_S = 5.0  # a board that was lost while its port stayed is opened once more after this
 
@@ -33,33 +35,28 @@ class Attaches(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which boards to use: those named, and unless `only_named` all whose strings say what they
-    are. `settings` by device id are what the user set before."""
+class BoardPlan:
+    """Which boards to use, and how: those named, and unless `only_named` all that say what they
+    are; started `start_interval_s` apart, within `hub_watts` a hub."""
 
+    drivers: Mapping[str, Driver]
     named: Sequence[BoardChoice] = ()
     only_named: bool = False
+    start_interval_s: float = 1.0
+    hub_watts: float | None = None
     limits: SupervisorLimits = field(default_factory=SupervisorLimits)
 
 
 class Hotplug:
     """Runs beside a rig. `plugs` are all boards ever seen, by device id."""
 
-    def __init__(
-        self,
-        rig: Attaches,
-        watcher: PortWatcher,
-        drivers: Mapping[str, Driver],
-        wanted: Wanted,
-        turns: Turns,
-    ) -> None:
+    def __init__(self, rig: Attaches, plan: BoardPlan, watcher: PortWatcher | None = None) -> None:
         self._rig = rig
-        self._watcher = watcher
-        self._drivers = drivers
-        self._wanted = wanted
-        self._turns = turns
-        self._opt_ins = tuple(choice.opt_in for choice in wanted.named)
-        self._options = {choice.opt_in.what: choice.options for choice in wanted.named}
+        self._plan = plan
+        self._opt_ins: tuple[OptIn, ...] = tuple(choice.opt_in for choice in plan.named)
+        self._watcher = watcher or PortWatcher(self._opt_ins)
+        self._turns = Turns(StartOrder(plan.start_interval_s, plan.hub_watts))
+        self._options = {choice.opt_in.what: choice.options for choice in plan.named}
         self._identities = Identities()
         self._plugged: dict[str, Sighting] = {}
         self._boards: dict[str, Board] = {}
@@ -68,23 +65,28 @@ class Hotplug:
 
     async def run(self) -> None:
         """Until cancelled."""
+        first = True
         try:
             async for change in self._watcher.changes():
                 for sighting in change.removed:
                     self._gone(sighting)
-                for sighting in change.added:
-                    self._plugged[sighting.usb_path] = sighting
-                self._look_up_names()
+                self._plugged |= {sighting.usb_path: sighting for sighting in change.added}
+                sightings = tuple(self._plugged.values())
+                self._opt_ins = bind(resolve(self._opt_ins, sightings), sightings)
                 for sighting in change.added:
                     self._came(sighting)
+                if first:
+                    self._miss_those_named(sightings)
+                first = False
         finally:
             for task in self._minders:
                 task.cancel()
             await asyncio.gather(*self._minders, return_exceptions=True)
 
-    def _look_up_names(self) -> None:
-        sightings = tuple(self._plugged.values())
-        self._opt_ins = bind(resolve(self._opt_ins, sightings), sightings)
+    def _miss_those_named(self, sightings: Sequence[Sighting]) -> None:
+        for entry in self._opt_ins:
+            if not any(means(entry, sighting) for sighting in sightings):
+                self._rig.report("warning", f"{entry.what}: nothing is there yet; waiting for it")
 
     def _gone(self, sighting: Sighting) -> None:
         self._plugged.pop(sighting.usb_path, None)
@@ -93,20 +95,23 @@ class Hotplug:
             board.unplugged()
 
     def _came(self, sighting: Sighting) -> None:
-        choice = choose(sighting, self._drivers.values(), self._opt_ins)
-        if choice.verdict is not Verdict.USED or choice.driver is None:
-            return
-        if self._wanted.only_named and not choice.opted_in:
-            return
-        driver = self._drivers[choice.driver]
-        plug = self._plug(driver, sighting)
+        choice = choose(sighting, self._plan.drivers.values(), self._opt_ins)
+        if choice.driver is None:
+            entry = self._named(sighting)
+            if entry is not None:
+                self._rig.report("error", f"{entry.what} is not used: {choice.reason}")
+        elif choice.opted_in or not self._plan.only_named:
+            self._attach(sighting, choice, self._plan.drivers[choice.driver])
+
+    def _attach(self, sighting: Sighting, choice: Choice, driver: Driver) -> None:
+        plug = self._plug(driver, sighting, choice)
         try:
             board = driver.make(plug)
-        except ValueError as error:
-            self._rig.report("error", f"{error}", plug.device_id)
+            self._rig.attach(board)
+        except (ValueError, DeviceRefusedError) as error:
+            self._rig.report("error", f"not used: {error}", plug.device_id)
             return
         self._boards[sighting.usb_path] = board
-        self._rig.attach(board)
         task = asyncio.get_running_loop().create_task(self._mind(sighting, board))
         self._minders.add(task)
         task.add_done_callback(self._minders.discard)
@@ -120,27 +125,26 @@ class Hotplug:
         if self._boards.get(sighting.usb_path) is board:
             self._came(sighting)
 
-    def _plug(self, driver: Driver, sighting: Sighting) -> Plug:
-        identity = self._identities.of(tuple(self._plugged.values()))[sighting.usb_path]
-        name = device_id(driver.name, identity)
+    def _plug(self, driver: Driver, sighting: Sighting, choice: Choice) -> Plug:
+        identities = self._identities.of(tuple(self._plugged.values()))
+        name = device_id(driver.name, identities[sighting.usb_path])
         plug = self.plugs.get(name)
         if plug is None:
+            options = self._options_of(sighting) if choice.opted_in else {}
             plug = self.plugs[name] = Plug(
                 name,
                 sighting,
-                self._options_of(sighting),
-                limits=self._wanted.limits,
+                options,
+                driver.numbers(options),
+                limits=self._plan.limits,
                 turns=self._turns,
             )
-            numbers = {setting.name for setting in driver.settings}
-            for word, value in list(plug.options.items()):
-                if word in numbers:
-                    plug.settings[word] = float(value)
         plug.sighting = sighting
         return plug
 
+    def _named(self, sighting: Sighting) -> OptIn | None:
+        return next((entry for entry in self._opt_ins if means(entry, sighting)), None)
+
     def _options_of(self, sighting: Sighting) -> dict[str, str]:
-        for entry in self._opt_ins:
-            if means(entry, sighting):
-                return dict(self._options[entry.what])
-        return {}
+        entry = self._named(sighting)
+        return {} if entry is None else dict(self._options[entry.what])

@@ -65,7 +65,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What to test: no `choices` means every device. `seed` makes the fresh random headers.
+    """What to test: no `choices` means every device, unless `only_chosen`. `seed` makes the fresh
+    random headers.
 
     `break_kernel` gives every kernel a wrong round constant: a self-test that passes then is
     worth nothing.
@@ -74,6 +75,7 @@ class SelfTest:
     choices: Sequence[Choice]
     seed: int
     break_kernel: bool = False
+    only_chosen: bool = False
     find_opencl: Callable[[], Probe] = probe
 
     def run(self) -> Iterator[Outcome]:
@@ -108,7 +110,9 @@ class SelfTest:
             raise DeviceChoiceError("simulated boards have no kernel to break: add cpu or opencl")
 
     def _wants(self, backend: str) -> bool:
-        return not self.choices or any(choice.backend == backend for choice in self.choices)
+        if not self.choices:
+            return not self.only_chosen
+        return any(choice.backend == backend for choice in self.choices)
 
     def _chosen(self, found: Probe) -> tuple[OpenClDevice, ...]:
         """Those of the devices that the choices name."""

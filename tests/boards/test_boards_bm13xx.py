@@ -6,6 +6,10 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sv2rig.bitcoin.sha256 import midstate
+from sv2rig.boards.crc import crc5, crc16_false
+from sv2rig.devices.work import Work
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx import startup
 from sv2rig.drivers.bm13xx.chips import (
@@ -27,10 +31,6 @@ from sv2rig.drivers.bm13xx.protocol import (
     read_register,
     write_register,
 )
-
-from sv2rig.bitcoin.sha256 import midstate
-from sv2rig.boards.crc import crc5, crc16_false
-from sv2rig.devices.work import Work
 
 LENGTHS = st.sampled_from([9, 11])
 WORDS = st.integers(0, 0xFFFFFFFF)
@@ -72,13 +72,13 @@ def test_any_split_of_a_stream_gives_what_the_whole_gives(stream: bytes, cuts: l
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(edges)]
     assert list(itertools.chain(*map(split.feed, pieces))) == whole.feed(stream)
-    assert (split.errors, split.skipped, split.waiting) == (
-        whole.errors,
-        whole.skipped,
+    assert (split.damage.errors, split.damage.skipped, split.waiting) == (
+        whole.damage.errors,
+        whole.damage.skipped,
         whole.waiting,
     )
     assert whole.waiting < 11
-    assert whole.skipped + whole.waiting + 11 * whole.replies == len(stream)
+    assert whole.damage.skipped + whole.waiting + 11 * whole.replies == len(stream)
 
 
 @given(LENGTHS, st.binary(max_size=200), st.lists(WORDS, min_size=2, max_size=6))
@@ -107,10 +107,10 @@ def test_each_damaged_reply_is_one_error() -> None:
         decoder = Decoder(11)
         found = decoder.feed(good[0] + damaged + good[2])
         assert [isinstance(one, CommError) for one in found] == [False, True, False], damaged
-        assert decoder.errors == 1
+        assert decoder.damage.errors == 1
         twice = Decoder(11)
         twice.feed(good[0] + damaged * 2 + good[2])
-        assert (twice.errors, twice.replies) == (2, 2), damaged
+        assert (twice.damage.errors, twice.replies) == (2, 2), damaged
 
 
 def test_a_megabyte_of_garbage_keeps_less_than_a_reply() -> None:

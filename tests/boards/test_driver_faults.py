@@ -20,7 +20,7 @@ from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
-from sv2rig.emulation.faults import FaultPlan, FaultyBoard, WrongNonces
+from sv2rig.emulation.faults import Direction, FaultPlan, FaultyBoard, WrongNonces
 
 REPLIES = 10_000
 TICKET_BITS = 10
@@ -97,7 +97,7 @@ def test_wrong_nonces_are_counted_one_by_one(kind: Kind) -> None:
         # hashlib has judged each in the sink; one wrong nonce in 2**10 is right by chance.
         by_chance = ledger.replies_wrong - bench.sink.wrong
         assert 0 <= by_chance <= 5
-        assert set(state for state, _ in bench.sink.states) <= GOOD
+        assert {state for state, _ in bench.sink.states} <= GOOD
 
     run_virtual(main())
 
@@ -116,7 +116,12 @@ def test_damaged_bytes(kind: Kind, direction: str) -> None:
     async def main() -> None:
         each = 0.01 / 3
         plan = FaultPlan(
-            seed=5, direction=direction, port=kind.port, flip=each, drop=each, duplicate=each
+            seed=5,
+            direction=Direction(direction),
+            port=kind.port,
+            flip=each,
+            drop=each,
+            duplicate=each,
         )
         bench = Bench(kind, plan)
         await bench.mine(REPLIES)
@@ -128,7 +133,7 @@ def test_damaged_bytes(kind: Kind, direction: str) -> None:
             ledger.replies_damaged,
             len(sink.found),
             sink.wrong,
-            board.comm_errors,
+            sink.comm_errors,
             getattr(board.engine, "probes_answered", 0),
             asyncio.get_running_loop().time(),
         )

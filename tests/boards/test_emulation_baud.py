@@ -20,6 +20,10 @@ def test_too_fast_to_follow() -> None:
     assert heard(b"\x00", 1_000_000, 9600) == b""
 
 
+def test_a_line_that_is_hung_up() -> None:
+    assert heard(b"\x0f", 0, 115_200) == b""
+
+
 @pytest.mark.parametrize("speed", [112_896, 115_200, 117_504])
 def test_near_enough(speed: int) -> None:
     data = bytes(range(256))

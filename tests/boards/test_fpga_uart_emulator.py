@@ -7,8 +7,8 @@ import pytest
 from board_on_clock import BoardOnClock, hash_value, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sv2rig.drivers.fpga_uart.emulator import EMULATOR
 
+from sv2rig.drivers.fpga_uart.emulator import EMULATOR
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.search import KnownAnswer
 
@@ -373,7 +373,7 @@ def test_power_forgets_work(variant: str) -> None:
 def test_options_that_no_design_has(more: dict[str, str]) -> None:
     (name,) = more
     with pytest.raises(ValueError, match=f"{name}="):
-        powered(**{"variant": "kc705", **more})
+        EMULATOR.make(EmulatorOptions(more={"variant": "kc705", **more}))
 
 
 @settings(deadline=None, max_examples=30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
 from virtual_time import run_virtual

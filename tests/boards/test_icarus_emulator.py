@@ -7,8 +7,8 @@ import pytest
 from board_on_clock import BoardOnClock, hash_value, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sv2rig.drivers.icarus.emulator import EMULATOR
 
+from sv2rig.drivers.icarus.emulator import EMULATOR
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.faults import WrongNonces, parse_fault
 from sv2rig.emulation.search import KnownAnswer
@@ -259,7 +259,7 @@ def test_wrong_nonces_are_entered_as_wrong() -> None:
 def test_options_that_no_board_has(more: dict[str, str]) -> None:
     (name,) = more
     with pytest.raises(ValueError, match=f"{name}="):
-        powered(**more)
+        EMULATOR.make(EmulatorOptions(more=more))
 
 
 def test_descriptors_of_the_bridges() -> None:

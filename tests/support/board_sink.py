@@ -58,6 +58,7 @@ class RecordingSink:
         self.board = board
         self.found: list[Solution] = []
         self.wrong = 0
+        self.comm_errors = 0
         self.states: list[tuple[DeviceState, str]] = []
         self.exhausted_works: list[int] = []
         self.works: dict[int, Work] = {}
@@ -76,15 +77,15 @@ class RecordingSink:
                 self.wrong += 1
         self._changed.set()
 
+    def comm_error(self, _device_id: str, _text: str) -> None:
+        self.comm_errors += 1
+
     def exhausted(self, _device_id: str, work_id: int) -> None:
         self.exhausted_works.append(work_id)
 
     def state_changed(self, _device_id: str, state: DeviceState, reason: str) -> None:
         self.states.append((state, reason))
         self._changed.set()
-
-    def comm_error(self, _device_id: str, text: str) -> None:
-        assert text
 
     async def state(self, wanted: DeviceState, within_s: float = 7200) -> None:
         """Returns when this state is told of."""

@@ -56,7 +56,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, _executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self.create_future()
-        future.set_result(func(*args))
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
         return future
 
 

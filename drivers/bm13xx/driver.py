@@ -1,0 +1,62 @@
+"""Chains of BM1397, BM1362, BM1366, BM1368 and BM1370 chips on a bare UART, as hash boards have."""
+
+from __future__ import annotations
+
+from sv2rig.boards.board import Board, Plug
+from sv2rig.boards.driver import Driver, Option
+from sv2rig.boards.line import LineProfile
+from sv2rig.devices.device import Setting, Shape, Telemetry
+from sv2rig.drivers.bm13xx.chain import START_BAUD, Chain, option_chip
+from sv2rig.drivers.bm13xx.chips import CHIPS
+
+FAST_BAUD = 1_000_000
+CHIP_NAMES = tuple(chip.name for chip in CHIPS.values())
+FREQUENCY = Setting("frequency", "MHz", 50.0, 800.0, 400.0, "The chips' clock.")
+
+
+class ChainBoard(Board):
+    """Nobody here owns power or reset: the chips run as long as their supply does."""
+
+    driver = "bm13xx"
+    shape = Shape.TABLE
+
+    def __init__(self, plug: Plug) -> None:
+        chip = option_chip(plug.options, CHIP_NAMES)
+        count = plug.options.get("chips")
+        expected = None if count is None else _whole(count, "chips", 1, 126)
+        name = f"{chip.name if chip else 'BM13xx'} chain"
+        rate = chip.hash_rate(chip.default_mhz, expected or 1) if chip else 1e11
+        super().__init__(plug, name, rate, [LineProfile(baud=START_BAUD)], [FREQUENCY])
+        self._fast = _whole(plug.options.get("baud", str(FAST_BAUD)), "baud", START_BAUD, 3_125_000)
+        self.chain = Chain(self, 0, chip, expected)
+
+    async def start_up(self) -> None:
+        fast = None if self._fast == START_BAUD else self._fast
+        await self.chain.start_up(self.setting("frequency"), fast)
+        self.name = f"{self.chain.count} x {self.chain.chip.name}"
+
+    async def poll(self) -> Telemetry:
+        self.chain.poll_counters()
+        return Telemetry(counted_hs=self.chain.counted_hs)
+
+    async def apply(self, _name: str, value: float) -> None:
+        await self.chain.set_clock(value)
+
+
+def _whole(text: str, name: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ValueError(f"{name} is a whole number from {least} to {most}, not {text!r}")
+    return int(text)
+
+
+DRIVER = Driver(
+    name="bm13xx",
+    help="BM1397, BM1362, BM1366, BM1368 or BM1370 chips on a bare UART",
+    make=ChainBoard,
+    options=(
+        Option("chip", "what they are; without it, whatever answers", CHIP_NAMES),
+        Option("chips", "how many must answer; without it, whatever does"),
+        Option("baud", f"the line's speed after start-up ({FAST_BAUD})"),
+    ),
+    settings=(FREQUENCY,),
+)

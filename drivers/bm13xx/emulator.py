@@ -1,0 +1,71 @@
+"""An emulated hash board: a chain of BM13xx chips on a bare UART, written from the facts alone."""
+
+from __future__ import annotations
+
+from sv2rig.devices.sighting import EmulatorClaims
+from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
+from sv2rig.drivers.bm13xx.emulated_chip import MODELS
+from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
+from sv2rig.emulation.wires import Wires
+
+
+class EmulatedHashBoard:
+    """A chain whose reset line and power are nobody's: it runs from the moment power comes."""
+
+    ports = ("data",)
+
+    def __init__(self, chip: str, chips: int, options: EmulatorOptions) -> None:
+        if chip not in MODELS:
+            raise ValueError(f"chip {chip!r}: one of {', '.join(MODELS)}")
+        self.identity = Identity("bm13xx")
+        self.wires = Wires(self.ports)
+        self.chain = EmulatedChain(self.wires, 0, MODELS[chip], chips, options)
+        self.claims = EmulatorClaims(
+            options.ticket_bits, self.chain.rate_hs, replay=bool(options.known)
+        )
+
+    def power_up(self, now: float) -> None:
+        self.wires.power_up()
+        self.chain.reset(held=False, now=now)
+
+    def receive(self, port: int, data: bytes, baud: int, now: float) -> None:
+        assert port == 0, "a hash board has one port"
+        self.chain.receive(data, baud, now)
+
+    def take_output(self, port: int) -> bytes:
+        return self.wires.take_output(port)
+
+    def next_timeout(self) -> float | None:
+        return self.chain.next_timeout()
+
+    def on_time(self, now: float) -> None:
+        self.chain.on_time(now)
+
+    def pins(self) -> dict[str, float]:
+        return {"reset_released": 1.0, "power_on": 1.0, "mhz": self.chain.mhz}
+
+
+def make(options: EmulatorOptions) -> Emulator:
+    """A board from the user's options; ValueError says what is wrong with them."""
+    return EmulatedHashBoard(
+        options.more.get("chip", "BM1370").upper(), number(options, "chips", 1), options
+    )
+
+
+def number(options: EmulatorOptions, name: str, otherwise: int) -> int:
+    """A whole number among a board's own options."""
+    text = options.more.get(name, str(otherwise))
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text!r}: a whole number is needed")
+    return int(text)
+
+
+EMULATOR = EmulatorKind(
+    "bm13xx",
+    "a chain of BM13xx chips on a UART, as a hash board has it",
+    make,
+    {
+        "chip": f"{', '.join(MODELS)} (BM1370)",
+        "chips": "how many chips, 1 to 126 (1)",
+    },
+)

@@ -1,0 +1,250 @@
+"""`sv2rig emulate`: boards for those who have none, which a rig opens like any others."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sv2rig.cli import rig_options
+from sv2rig.cli.output import UserError, print_json, print_text
+
+if TYPE_CHECKING:
+    from sv2rig.emulation.bus import Bus, ServedBoard
+    from sv2rig.emulation.emulator import Emulator, EmulatorKind
+    from sv2rig.emulation.faults import FaultPlan
+    from sv2rig.emulation.search import KnownAnswer
+
+Boards = Annotated[list[str] | None, typer.Argument(metavar="[BOARD]...", help="Boards by name.")]
+TicketBits = Annotated[
+    int, typer.Option(help="Zero bits that a reported hash has at least.", min=0, max=64)
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Hashes a second of each board.", metavar="H/S", min=1)
+]
+Fault = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE,...",
+        help="What goes wrong: bytes, flip, drop, duplicate, nonces (rates), delay, silence, "
+        "lasting, unplug, replug (seconds), direction (both, to-host, to-board), port, seed.",
+    ),
+]
+Replay = Annotated[
+    Path | None,
+    typer.Option(help="Known answers: solved headers, 160 hex digits a line; shown as REPLAY."),
+]
+Chips = Annotated[int | None, typer.Option(help="Chips in the chain, where it has one.", min=1)]
+More = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="A board's own option."),
+]
+
+
+def emulate(
+    boards: Boards = None,
+    ticket_bits: TicketBits = 16,
+    rate: Rate = None,
+    fault: Fault = None,
+    replay: Replay = None,
+    chips: Chips = None,
+    option: More = None,
+    duration: rig_options.Duration = None,
+    json: rig_options.Json = False,
+) -> None:
+    """Emulate boards until Ctrl-C; without a BOARD, list those there are.
+
+    Each speaks its board's real bytes and really hashes, slowly, at an easy ticket. Where it is
+    gets printed (a pty for each serial port, a unix socket for a USB device), and what to give to
+    `sv2rig mine --device`. With --json there is one line when all are plugged in, and one with
+    their ledgers at the end.
+    """
+    import asyncio
+
+    from sv2rig.emulation.announce import AnnounceError
+
+    if not boards:
+        _list(json)
+        return
+    more = _more(option, chips)
+    kinds = [_kind(name) for name in boards]
+    _refuse_unknown(more, kinds)
+    known, plans = _known(replay), _plans(fault)
+    made = [(kind.name, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
+    try:
+        asyncio.run(_serve(made, plans, duration, json))
+    except (AnnounceError, OSError) as error:
+        raise UserError(str(error)) from error
+
+
+async def _serve(
+    boards: Sequence[tuple[str, Emulator]],
+    plans: Sequence[FaultPlan],
+    duration: float | None,
+    json: bool,
+) -> None:
+    import asyncio
+    import os
+
+    from sv2rig.cli.signals import stop_requested
+    from sv2rig.emulation.announce import emulated_folder
+    from sv2rig.emulation.bus import Bus
+
+    stop = stop_requested()
+    with Bus(emulated_folder(os.environ, os.geteuid())) as bus:
+        for name, board in boards:
+            bus.add(board, name, plans)
+        _tell(bus, json)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(duration):
+                await stop.wait()
+        _sum_up(bus, json)
+
+
+def _list(json: bool) -> None:
+    from sv2rig.emulation.kinds import board_names
+
+    kinds = [_kind(name) for name in board_names()]
+    if json:
+        print_json(
+            {"boards": [{"name": k.name, "help": k.help, "options": dict(k.more)} for k in kinds]}
+        )
+        return
+    for kind in kinds:
+        print_text(f"{kind.name:12} {kind.help}")
+        for name, meaning in kind.more.items():
+            print_text(f"{'':12}   --option {name}=...  {meaning}")
+
+
+def _kind(name: str) -> EmulatorKind:
+    from sv2rig.emulation.kinds import UnknownBoardError, find_kind
+
+    try:
+        return find_kind(name)
+    except UnknownBoardError as error:
+        raise UserError(str(error)) from error
+
+
+def _make(
+    kind: EmulatorKind,
+    pace: tuple[int, float | None],
+    known: Sequence[KnownAnswer],
+    plans: Sequence[FaultPlan],
+    more: Mapping[str, str],
+) -> Emulator:
+    from sv2rig.emulation.emulator import EmulatorOptions
+    from sv2rig.emulation.faults import FaultyBoard, WrongNonces
+    from sv2rig.emulation.usb_device import UsbFunction
+
+    own = {name: value for name, value in more.items() if name in kind.more}
+    try:
+        board = kind.make(EmulatorOptions(*pace, known, WrongNonces(plans), own))
+    except ValueError as error:
+        raise UserError(f"{kind.name}: {error}") from error
+    if not any(plan.on_bytes for plan in plans):
+        return board
+    if isinstance(board, UsbFunction):
+        raise UserError(
+            f"--fault: {kind.name} has no serial bytes to damage; "
+            "nonces, unplug and replug are possible"
+        )
+    return FaultyBoard(board, plans)
+
+
+def _plans(faults: Sequence[str] | None) -> list[FaultPlan]:
+    from sv2rig.emulation.faults import parse_fault
+
+    try:
+        return [parse_fault(text) for text in faults or ()]
+    except ValueError as error:
+        raise UserError(f"--fault: {error}") from error
+
+
+def _known(replay: Path | None) -> list[KnownAnswer]:
+    from sv2rig.emulation.search import KnownAnswer
+
+    if replay is None:
+        return []
+    try:
+        lines = [line.partition("#")[0].strip() for line in replay.read_text().splitlines()]
+        return [KnownAnswer(bytes.fromhex(line)) for line in lines if line]
+    except (OSError, ValueError) as error:
+        raise UserError(f"--replay {replay}: {error}") from error
+
+
+def _more(options: Sequence[str] | None, chips: int | None) -> dict[str, str]:
+    more = {} if chips is None else {"chips": str(chips)}
+    for text in options or ():
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise UserError(f"--option {text!r}: NAME=VALUE is wanted")
+        more[name] = value
+    return more
+
+
+def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> None:
+    for name in more:
+        if not any(name in kind.more for kind in kinds):
+            boards = ", ".join(kind.name for kind in kinds)
+            raise UserError(f"no option {name!r} is known to {boards}")
+
+
+def _device(board: ServedBoard) -> str:
+    """What --device takes."""
+    where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
+    return f"{where}?driver={board.board.identity.driver}"
+
+
+def _tell(bus: Bus, json: bool) -> None:
+    from sv2rig.units import hashrate
+
+    if json:
+        print_json({"boards": [_told(board) for board in bus.boards]})
+        return
+    for board in bus.boards:
+        claims = board.board.claims
+        replay = ", REPLAY" if claims.replay else ""
+        rate = hashrate(claims.rate_hs)
+        print_text(f"{board.name.text}: {rate}, ticket of {claims.ticket_bits} bits{replay}")
+        for name, path in zip(board.board.ports, board.paths, strict=True):
+            print_text(f"  {name:10} {path}")
+        print_text(f"  sv2rig mine URL --device {shlex.quote(_device(board))}")
+
+
+def _told(board: ServedBoard) -> dict[str, Any]:
+    claims = board.board.claims
+    return {
+        "name": board.name.text,
+        "driver": board.board.identity.driver,
+        "device": _device(board),
+        "ports": dict(zip(board.board.ports, map(str, board.paths), strict=True)),
+        "ticket_bits": claims.ticket_bits,
+        "rate_hs": claims.rate_hs,
+        "replay": claims.replay,
+    }
+
+
+def _sum_up(bus: Bus, json: bool) -> None:
+    """What each board's own ledger says at the end."""
+    ledgers = {
+        board.name.text: {
+            "hashes": ledger.hashes,
+            "works_received": ledger.works_received,
+            "works_damaged": ledger.works_damaged,
+            "replies_sent": ledger.replies_sent,
+            "replies_damaged": ledger.replies_damaged,
+            "replies_wrong": ledger.replies_wrong,
+        }
+        for board in bus.boards
+        for ledger in [board.board.wires.ledger]
+    }
+    if json:
+        print_json({"ledgers": ledgers})
+        return
+    for name, counts in ledgers.items():
+        told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items())
+        print_text(f"{name}: {told}")
