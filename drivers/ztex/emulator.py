@@ -410,4 +410,5 @@ EMULATOR = EmulatorKind(
     help="ZTEX 1.15x, 1.15d or 1.15y: FPGAs on USB, driven over libusb",
     make=ZtexBoard,
     more=_MORE,
+    files={"bitstream": blank_bitstream("emulated")},
 )

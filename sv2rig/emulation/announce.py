@@ -70,6 +70,7 @@ class Name:
                 break
             number += 1
         self._lock = lock
+        self.files: dict[str, Path] = {}
         self.retract()  # what a dead emulator of this name left
 
     @property
@@ -80,6 +81,13 @@ class Name:
     def path(self, ports: Sequence[str], index: int) -> Path:
         """Where a port of this board is, of those it has."""
         return self.folder / (self.text if index == 0 else f"{self.text}-{ports[index]}")
+
+    def put(self, option: str, content: bytes) -> None:
+        """A file that the board's driver is to be given as this option; in `files` until the end."""
+        path = self.folder / f"{self.text}.{option}"
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+        self.files[option] = path
 
     def announce(self, board: Emulator, targets: Sequence[str]) -> tuple[Path, ...]:
         """Links each port to its pty (or socket), then says that the board is there."""
@@ -105,6 +113,8 @@ class Name:
     def give_back(self) -> None:
         """The end of the emulator."""
         self.retract()
+        for file in self.files.values():
+            file.unlink(missing_ok=True)
         (self.folder / f"{self.text}.lock").unlink(missing_ok=True)
         os.close(self._lock)
 
@@ -115,7 +125,8 @@ def sweep(folder: Path) -> None:
         descriptor = _lock(lock)
         if descriptor is not None:
             _retract(folder, lock.stem)
-            lock.unlink(missing_ok=True)
+            for left in folder.glob(f"{lock.stem}.*"):  # its files, and the lock itself
+                left.unlink(missing_ok=True)
             os.close(descriptor)
 
 
