@@ -82,7 +82,7 @@ def test_every_golden_nonce_arrives(bitstream: str) -> None:
             await asyncio.sleep(3.1)
         run.board.assign(None)
         await asyncio.sleep(1)
-        ledger = run.bench.board.ledger
+        ledger = run.bench.board.wires.ledger
         assert len(run.sink.found) == ledger.replies_sent > 50
         assert run.bench.board.pins()["hashing"] == 0
         await run.end()
