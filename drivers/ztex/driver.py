@@ -7,11 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from sv2rig.drivers.ztex.bitstream import BitstreamError, missing, on_pins
-from sv2rig.drivers.ztex.engine import Clocking, Done, ZtexEngine
-from sv2rig.drivers.ztex.protocol import Read, Send
-from sv2rig.drivers.ztex.session import Found, configure, identify, perform, reset_all
-
 from sv2rig.boards.board import Plug
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineError
@@ -19,6 +14,10 @@ from sv2rig.boards.usb_board import UsbBoard
 from sv2rig.devices.device import Setting
 from sv2rig.devices.fault import FaultKind
 from sv2rig.devices.pattern import Contains, Pattern
+from sv2rig.drivers.ztex.bitstream import BitstreamError, missing, on_pins
+from sv2rig.drivers.ztex.engine import Clocking, Done, ZtexEngine
+from sv2rig.drivers.ztex.protocol import Read, Send
+from sv2rig.drivers.ztex.session import Found, configure, identify, perform, reset_all
 
 VID, PID = 0x221A, 0x0100
 SETTLE_S = 0.2  # after a bitstream was loaded

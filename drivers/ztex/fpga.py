@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
-
 from sv2rig.devices.dynamic_clock import DynamicClock
 from sv2rig.devices.slices import Slice
+from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
 
 POLL_S = 0.25
 _BEFORE = 2  # jobs remembered that a late reading may belong to

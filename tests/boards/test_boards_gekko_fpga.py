@@ -5,15 +5,15 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sv2rig.drivers.bm13xx.chips import CHIPS
-from sv2rig.drivers.bm13xx.old_framing import OLD_CHIPS
-from sv2rig.drivers.fpga_uart import protocol as fpga
-from sv2rig.drivers.gekko import protocol as gekko
 
 from sv2rig.boards.engine import Damaged, Nonce, RangeDone, Reply
 from sv2rig.boards.push_engine import PushWire
 from sv2rig.devices.slices import Slice
 from sv2rig.devices.work import Work
+from sv2rig.drivers.bm13xx.chips import CHIPS
+from sv2rig.drivers.bm13xx.old_framing import OLD_CHIPS
+from sv2rig.drivers.fpga_uart import protocol as fpga
+from sv2rig.drivers.gekko import protocol as gekko
 
 V1, V20, V21 = (gekko.TelemetryVersion(*one) for one in ((1, 0), (2, 0), (2, 1)))
 

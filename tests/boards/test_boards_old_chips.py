@@ -5,12 +5,12 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sv2rig.boards.crc import crc5
 from sv2rig.drivers.bm13xx import old_framing as old
 from sv2rig.drivers.bm13xx import old_startup
 from sv2rig.drivers.bm13xx.chips import addresses
 from sv2rig.drivers.bm13xx.protocol import CommError, NonceReply, RegisterReply
-
-from sv2rig.boards.crc import crc5
 
 CHIPS = st.sampled_from([old.BM1384, old.BM1387])
 BYTE = st.integers(0, 255)

@@ -146,6 +146,7 @@ def test_silence_beyond_chance_is_told_and_mended() -> None:
     engine, _, host = push()
     engine.assign(work(), 0.0)
     due = engine.next_timeout()
+    assert due is not None
     assert due == pytest.approx(PATIENCE * 2 / RATE)
     engine.on_time(due)
     assert len(host.errors) == 1
@@ -236,6 +237,7 @@ def test_jobs_follow_before_the_chain_has_searched_one() -> None:
     now = 0.0
     for _ in range(5):
         due = engine.next_timeout()
+        assert due is not None
         assert due == pytest.approx(now + 8.0)
         now = due
         engine.on_time(now)

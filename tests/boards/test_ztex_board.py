@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 from board_sink import RecordingSink, random_work
-from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
-from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
-from sv2rig.drivers.ztex.emulator import ZtexBoard as EmulatedZtex
 from usb_bench import UsbBench
 from virtual_time import run_virtual
 
 from sv2rig.devices.device import DeviceState
+from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
+from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
+from sv2rig.drivers.ztex.emulator import ZtexBoard as EmulatedZtex
 from sv2rig.emulation.emulator import EmulatorOptions
 
 
@@ -60,7 +60,7 @@ def test_it_starts_up_and_mines(bitstream: str, model: str, slots: str) -> None:
         await run.sink.count(150)
         assert run.sink.wrong == 0
         assert len(set(run.sink.found)) == len(run.sink.found)
-        ledger = run.bench.board.ledger
+        ledger = run.bench.board.wires.ledger
         assert ledger.replies_sent - len(run.sink.found) <= 16  # of the last reading
         versions = {solution.version for solution in run.sink.found}
         assert len(versions) == (4 if model == "1.15y" else 1)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import usb.core
-from sv2rig.drivers.ztex.emulator import EMULATOR
 
 from sv2rig.boards.emulated_usb import EmulatedUsbBackend
+from sv2rig.drivers.ztex.emulator import EMULATOR
 from sv2rig.emulation.bus import Bus
 from sv2rig.emulation.emulator import EmulatorOptions
 

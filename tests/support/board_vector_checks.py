@@ -8,6 +8,13 @@ from itertools import islice
 from typing import Any
 
 from board_vectors import check
+
+from sv2rig.bitcoin.hashing import sha256d
+from sv2rig.bitcoin.sha256 import compress
+from sv2rig.boards import crc
+from sv2rig.boards.byte_order import mid_rev, tail_rev, words_of_mid_rev
+from sv2rig.boards.pll import BM1387_PLL, BM1397_PLL, PllSetting
+from sv2rig.devices.work import Work
 from sv2rig.drivers.bm13xx import old_framing as old
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx import startup
@@ -24,13 +31,6 @@ from sv2rig.drivers.bm13xx.protocol import (
     write_register,
 )
 from sv2rig.drivers.gekko import protocol as gekko
-
-from sv2rig.bitcoin.hashing import sha256d
-from sv2rig.bitcoin.sha256 import compress
-from sv2rig.boards import crc
-from sv2rig.boards.byte_order import mid_rev, tail_rev, words_of_mid_rev
-from sv2rig.boards.pll import BM1387_PLL, BM1397_PLL, PllSetting
-from sv2rig.devices.work import Work
 
 Fields = dict[str, Any]
 EASIEST = 0xFFFF << 208  # difficulty 1

@@ -7,17 +7,6 @@ from typing import Any
 
 from board_vector_checks import Fields, difficulty, difficulty_of_midstate, near, same
 from board_vectors import check
-from sv2rig.drivers.bitaxe_raw import protocol as raw
-from sv2rig.drivers.bm13xx import old_framing as old
-from sv2rig.drivers.bm13xx.chips import BM1366, BM1370, BM1397, Chip
-from sv2rig.drivers.bm13xx.jobs import header_job, midstate_job
-from sv2rig.drivers.bm13xx.protocol import Decoder, NonceReply
-from sv2rig.drivers.fpga_uart import protocol as fpga
-from sv2rig.drivers.gekko import protocol as gekko
-from sv2rig.drivers.icarus import driver as icarus_driver
-from sv2rig.drivers.icarus import protocol as icarus
-from sv2rig.drivers.ztex import driver as ztex_driver
-from sv2rig.drivers.ztex import protocol as ztex
 
 from sv2rig.bitcoin.hashing import sha256d
 from sv2rig.bitcoin.header import to_display
@@ -31,6 +20,17 @@ from sv2rig.devices.detection import Verdict, choose
 from sv2rig.devices.pattern import Pattern
 from sv2rig.devices.sighting import Port, Sighting
 from sv2rig.devices.work import Work
+from sv2rig.drivers.bitaxe_raw import protocol as raw
+from sv2rig.drivers.bm13xx import old_framing as old
+from sv2rig.drivers.bm13xx.chips import BM1366, BM1370, BM1397, Chip
+from sv2rig.drivers.bm13xx.jobs import header_job, midstate_job
+from sv2rig.drivers.bm13xx.protocol import Decoder, NonceReply
+from sv2rig.drivers.fpga_uart import protocol as fpga
+from sv2rig.drivers.gekko import protocol as gekko
+from sv2rig.drivers.icarus import driver as icarus_driver
+from sv2rig.drivers.icarus import protocol as icarus
+from sv2rig.drivers.ztex import driver as ztex_driver
+from sv2rig.drivers.ztex import protocol as ztex
 
 
 @check("bitaxe_raw_control")

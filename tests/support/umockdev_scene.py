@@ -16,7 +16,6 @@ from pathlib import Path
 from unittest.mock import patch
 
 from board_sink import RecordingSink
-from sv2rig.drivers.icarus.driver import DRIVER
 from umockdev_testbed import PluggedIn, Testbed
 
 from sv2rig.boards.board import Board
@@ -27,6 +26,7 @@ from sv2rig.devices import detection
 from sv2rig.devices.detection import OptIn
 from sv2rig.devices.device import Device, DeviceState
 from sv2rig.devices.pattern import Pattern
+from sv2rig.drivers.icarus.driver import DRIVER
 from sv2rig.rig.board_choice import BoardChoice
 from sv2rig.rig.hotplug import BoardPlan, Hotplug
 
