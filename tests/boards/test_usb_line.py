@@ -247,7 +247,9 @@ async def test_what_is_not_the_protocol_ends_the_connection(
     server.close()
 
 
-@pytest.mark.parametrize("reply", [b"", b"\x00\x00\x00\x01\xc1", b"\x00\x00\x00\x01\x05", b"\xff" * 9])
+@pytest.mark.parametrize(
+    "reply", [b"", b"\x00\x00\x00\x01\xc1", b"\x00\x00\x00\x01\x05", b"\xff" * 9]
+)
 def test_a_socket_of_something_else_is_no_device(folder: Path, reply: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fspath(folder / "other"))
