@@ -12,11 +12,12 @@ ARGS ?=
 # time stamp) asks for the short second step; new dependencies ask for the long first one.
 FOLDERS := $(shell find sv2rig kernels drivers udev -type d -not -name __pycache__)
 
-.PHONY: help demo test lint check wheel-check bench clean
+.PHONY: help demo test vectors lint check wheel-check bench clean
 
 help:
 	@echo "make demo   a pool and a rig on this machine, mining      (ARGS=\"--headless --duration 30 --json\")"
 	@echo "make test   the tests                                     (ARGS=\"-k noise\")"
+	@echo "make vectors  how many vectors of boards are proved, and why others are not"
 	@echo "make lint   ruff, mypy --strict, import contracts"
 	@echo "make check  lint, test, and the self-test of the built wheel outside the checkout (what CI runs)"
 	@echo "make bench  the figures of docs/benchmarks.md, measured here"
@@ -38,6 +39,9 @@ demo: $(VENV)/.synced
 
 test: $(VENV)/.synced
 	@$(BIN)/pytest -n auto $(ARGS)
+
+vectors: $(VENV)/.synced
+	@$(BIN)/python tests/boards/vectors_report.py
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff check .

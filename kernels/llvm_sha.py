@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sv2rig.bitcoin.sha256 import IV
 from sv2rig.kernels.llvm import VectorUnit, Writer
 from sv2rig.kernels.prepare import Midstate
 from sv2rig.kernels.program import NONCE
-
-from sv2rig.bitcoin.sha256 import IV
 
 _FOUR = "<4 x i32>"
 _SIDE_BY_SIDE = 2  # hides the round instruction's latency

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from sv2rig.bitcoin.sha256 import IV, K
 from sv2rig.kernels.expressions import Graph, Node, Operand, Stage, Value, reachable
 from sv2rig.kernels.sha256 import BIG_SIGMA0, BIG_SIGMA1, SMALL_SIGMA0, SMALL_SIGMA1
-
-from sv2rig.bitcoin.sha256 import IV, K
 
 SHARED_INPUTS = ("w0", "w1", "w2")
 MIDSTATE_INPUTS = tuple(f"m{i}" for i in range(8))

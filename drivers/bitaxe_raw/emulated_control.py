@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sv2rig.drivers.bitaxe_raw.emulated_parts import Part
-
 from sv2rig.emulation.wires import Inbound
 
 _FORGOTTEN = 0.004  # a request of which nothing more has come for so long

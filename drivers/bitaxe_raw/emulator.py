@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.drivers.bitaxe_raw.emulated_control import ControlPort, Lines
 from sv2rig.drivers.bitaxe_raw.emulated_parts import (
     EMC2101,
@@ -24,8 +25,6 @@ from sv2rig.drivers.bitaxe_raw.emulated_regulator import Tps546
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
 from sv2rig.drivers.bm13xx.emulated_warmth import Cooling, Warmth
-
-from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
 from sv2rig.emulation.wires import Wires
 

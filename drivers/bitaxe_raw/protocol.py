@@ -11,6 +11,12 @@ import struct
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from sv2rig.devices.pattern import Pattern
+
+PATTERNS = (
+    Pattern(0xC0DE, 0xCAFE, "OSMU", "Bitaxe", "Bitaxe"),
+    Pattern(0x1209, 0x256F, "256F", "EmberOne00", "EmberOne 00"),
+)
 MAX_REPLY = 512  # longer lengths are damage: I2C replies carry at most 255 bytes
 DEVICE_ERRORS = {0x10: "timeout", 0x11: "invalid command", 0x12: "buffer overflow", 0xFF: "failed"}
 

@@ -9,6 +9,11 @@ import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
+from sv2rig.boards.board import Board
+from sv2rig.boards.line import BoardError, Talk
+from sv2rig.boards.ramp import START_MHZ, STEP_SECONDS, ramp
+from sv2rig.boards.table_engine import TableEngine
+from sv2rig.devices.slices import Slice
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx import startup
 from sv2rig.drivers.bm13xx.chips import CHIPS, Chip, addresses
@@ -20,12 +25,6 @@ from sv2rig.drivers.bm13xx.protocol import (
     read_register,
 )
 from sv2rig.drivers.bm13xx.wire import ChainWire
-
-from sv2rig.boards.board import Board
-from sv2rig.boards.line import BoardError, Talk
-from sv2rig.boards.ramp import START_MHZ, STEP_SECONDS, ramp
-from sv2rig.boards.table_engine import TableEngine
-from sv2rig.devices.slices import Slice
 
 START_BAUD = 115_200
 SWITCH_S = 0.01  # after the last byte has left, before the line is used at its new speed

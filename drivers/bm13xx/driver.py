@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sv2rig.drivers.bm13xx.chain import START_BAUD, Chain, option_chip
-from sv2rig.drivers.bm13xx.chips import CHIPS
-
 from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import LineProfile
 from sv2rig.devices.device import Setting, Shape, Telemetry
+from sv2rig.drivers.bm13xx.chain import START_BAUD, Chain, option_chip
+from sv2rig.drivers.bm13xx.chips import CHIPS
 
 FAST_BAUD = 1_000_000
 CHIP_NAMES = tuple(chip.name for chip in CHIPS.values())

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sv2rig.bitcoin.sha256 import midstate
 from sv2rig.drivers.bm13xx.emulated_chip import (
     FAST_UART,
     MISC,
@@ -30,8 +31,6 @@ from sv2rig.drivers.bm13xx.emulated_frames import (
 )
 from sv2rig.drivers.bm13xx.emulated_space import JobSpace, Lane, owner
 from sv2rig.drivers.bm13xx.emulated_uart import EmulatedUart, divided_baud
-
-from sv2rig.bitcoin.sha256 import midstate
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.ledger import WorkReceived
 from sv2rig.emulation.search import HeaderBase, Hit, Search, known_versions

@@ -30,7 +30,6 @@ from sv2rig.drivers.bm13xx.emulated_old_frames import (
     first_of_bm1387,
 )
 from sv2rig.drivers.bm13xx.emulated_uart import EmulatedUart, divided_baud
-
 from sv2rig.emulation.crc import crc5
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.ledger import WorkReceived

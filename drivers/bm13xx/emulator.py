@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
-
-from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
 from sv2rig.emulation.wires import Wires
 

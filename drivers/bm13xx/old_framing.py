@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sv2rig.drivers.bm13xx.protocol import CommError, Damage, NonceReply, RegisterReply, Reply
-
 from sv2rig.boards.byte_order import mid_rev, tail_rev
 from sv2rig.boards.crc import crc5, crc5_bits, crc16_false
 from sv2rig.boards.pll import BM1387_PLL, bm1384_clock_code
+from sv2rig.drivers.bm13xx.protocol import CommError, Damage, NonceReply, RegisterReply, Reply
 
 ADDRESS, HASH_RATE, PLL, HASH_COUNTING, TICKET_MASK, MISC, I2C = (
     0x00, 0x08, 0x0C, 0x14, 0x18, 0x1C, 0x20,

@@ -5,9 +5,8 @@ facts/boards.md 2.3, the register table; each function names its own source wher
 
 from __future__ import annotations
 
-from sv2rig.drivers.bm13xx.chips import Chip, power_of_two
-
 from sv2rig.boards.pll import CRYSTAL_MHZ, PllSetting
+from sv2rig.drivers.bm13xx.chips import Chip, power_of_two
 
 CHIP_ID = 0x00
 HASH_RATE = 0x04

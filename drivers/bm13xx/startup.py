@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from sv2rig.boards.pll import PllSetting
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx.chips import BM1397, Chip
 from sv2rig.drivers.bm13xx.protocol import (
@@ -20,8 +21,6 @@ from sv2rig.drivers.bm13xx.protocol import (
     set_address,
     write_register,
 )
-
-from sv2rig.boards.pll import PllSetting
 
 WRITE_PAUSE = 0.01  # factory firmware waits 10 ms between writes
 COUNT_SECONDS = 0.5  # how long replies to hello are counted

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sv2rig.boards.engine import Damaged, Nonce, Reply
+from sv2rig.devices.slices import Slice, lowest_bits
+from sv2rig.devices.work import Work
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx.chips import Chip
 from sv2rig.drivers.bm13xx.jobs import header_job, midstate_job
 from sv2rig.drivers.bm13xx.protocol import CommError, Decoder, RegisterReply, write_register
-
-from sv2rig.boards.engine import Damaged, Nonce, Reply
-from sv2rig.devices.slices import Slice, lowest_bits
-from sv2rig.devices.work import Work
 
 _MIDSTATE_BITS = 2  # four midstates in a job
 

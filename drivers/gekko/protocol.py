@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sv2rig.devices.pattern import Pattern
+
 # FT230X: the reset line hangs on CBUS1, driven by the bit mode request (value = mode, lines).
 FTDI_BIT_MODE_REQUEST = 0x0B
 _CBUS_MODE = 0x20
@@ -197,3 +199,15 @@ BOARDS = (
 def board_of(product: str) -> Board | None:
     """The board whose USB product string this is."""
     return next((board for board in BOARDS if board.product == product), None)
+
+
+_MAKERS = {  # some sticks were sold under a dealer's name
+    "FT230X": ((0x0403, 0x6015), ("GekkoScience",)),
+    "CP2105": ((0x10C4, 0xEA70), ("Silicon Labs", "GekkoScience")),
+    "CP210x": ((0x10C4, 0xEA60), ("GekkoScience", "bitshopperde")),
+}
+PATTERNS = tuple(
+    Pattern(*_MAKERS[board.bridge][0], maker, board.product, board.name)
+    for board in BOARDS
+    for maker in _MAKERS[board.bridge][1]
+)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sv2rig.drivers.icarus.protocol import GOLDEN, REPLY_BYTES, WORK_BYTES, IcarusWire
-
 from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineProfile
 from sv2rig.boards.push_engine import PushEngine, PushTiming
 from sv2rig.devices.pattern import Pattern
+from sv2rig.drivers.icarus.protocol import GOLDEN, REPLY_BYTES, WORK_BYTES, IcarusWire
 
 PROBES = 3  # a board may still be busy with what an earlier program left it
 

@@ -7,11 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from sv2rig.drivers.ztex.bitstream import BitstreamError, missing, on_pins
-from sv2rig.drivers.ztex.engine import Clocking, Done, ZtexEngine
-from sv2rig.drivers.ztex.protocol import Read, Send
-from sv2rig.drivers.ztex.session import Found, configure, identify, perform, reset_all
-
 from sv2rig.boards.board import Plug
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineError
@@ -19,6 +14,10 @@ from sv2rig.boards.usb_board import UsbBoard
 from sv2rig.devices.device import Setting
 from sv2rig.devices.fault import FaultKind
 from sv2rig.devices.pattern import Contains, Pattern
+from sv2rig.drivers.ztex.bitstream import BitstreamError, missing, on_pins
+from sv2rig.drivers.ztex.engine import Clocking, Done, ZtexEngine
+from sv2rig.drivers.ztex.protocol import Read, Send
+from sv2rig.drivers.ztex.session import Found, configure, identify, perform, reset_all
 
 VID, PID = 0x221A, 0x0100
 SETTLE_S = 0.2  # after a bitstream was loaded
@@ -103,14 +102,17 @@ class ZtexBoard(UsbBoard):
         given = self.plug.options.get("bitstream")
         if not given:
             raise missing(wanted, self.plug.sighting.usb_path)
-        path = Path(given).expanduser()
-        try:
-            data = await self._loop.run_in_executor(None, path.read_bytes)
-        except OSError as error:
-            raise BitstreamError(
-                f"the bitstream {path} cannot be read: {error.strerror}; {wanted}.bit is wanted"
-            ) from error
-        return on_pins(data, str(path))
+        return await self._loop.run_in_executor(None, _read_bitstream, given, wanted)
+
+
+def _read_bitstream(given: str, wanted: str) -> bytes:
+    try:
+        data = Path(given).expanduser().read_bytes()
+    except OSError as error:
+        raise BitstreamError(
+            f"the bitstream {given} cannot be read: {error.strerror}; {wanted}.bit is wanted"
+        ) from error
+    return on_pins(data, given)
 
 
 DRIVER = Driver(

@@ -126,7 +126,7 @@ class ZtexBoard:
     def receive(self, port: int, data: bytes, baud: int, now: float) -> None:
         """It has no UART."""
 
-    def take_output(self, port: int) -> bytes:
+    def take_output(self, _port: int) -> bytes:
         """It has no UART."""
         return b""
 
@@ -185,10 +185,10 @@ class ZtexBoard:
             case _:
                 raise StallError(f"request {setup.request:02x} refused")
 
-    def read(self, endpoint: int, size: int, now: float) -> bytes:
-        raise StallError("no endpoint to the host")
+    def read(self, endpoint: int, _size: int, _now: float) -> bytes:
+        raise StallError(f"no endpoint {endpoint:#04x} to the host")
 
-    def write(self, endpoint: int, data: bytes, now: float) -> int:
+    def write(self, endpoint: int, data: bytes, _now: float) -> int:
         if endpoint != _BULK_OUT or not self._fpga.loads_fast:
             raise StallError("no bitstream is expected")
         self._fpga.load(data)
@@ -372,7 +372,8 @@ class _Fpga:
             counter, hash7 = unit.place(now)
             if self._random.random() < (self.mhz - self._design.stable_mhz) / 100:
                 hash7 ^= 1 << self._random.randrange(32)
-            kept = [*unit.goldens, *[None] * self._design.extra][: 1 + self._design.extra]
+            most = 1 + self._design.extra
+            kept = [*unit.goldens, *[None] * most][:most]
             self._send(unit, kept[0], wires, now)
             wires.send(_USB, struct.pack("<II", counter, hash7))
             for golden in kept[1:]:

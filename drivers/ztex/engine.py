@@ -11,6 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sv2rig.boards.engine import Host, SliceFeed
+from sv2rig.devices.dynamic_clock import ClockLimits, DynamicClock
+from sv2rig.devices.fault import FaultKind
+from sv2rig.devices.slices import Slice
+from sv2rig.devices.work import Work
 from sv2rig.drivers.ztex.fpga import POLL_S, Fpga
 from sv2rig.drivers.ztex.protocol import (
     RESET_FPGA,
@@ -24,12 +29,6 @@ from sv2rig.drivers.ztex.protocol import (
     start_job,
 )
 from sv2rig.drivers.ztex.session import Found
-
-from sv2rig.boards.engine import Host, SliceFeed
-from sv2rig.devices.dynamic_clock import ClockLimits, DynamicClock
-from sv2rig.devices.fault import FaultKind
-from sv2rig.devices.slices import Slice
-from sv2rig.devices.work import Work
 
 _LOWEST = 0.5  # of the board's own clock
 _BARREN_TOO_OFTEN = 10  # jobs

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
-
 from sv2rig.devices.dynamic_clock import DynamicClock
 from sv2rig.devices.slices import Slice
+from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
 
 POLL_S = 0.25
 _BEFORE = 2  # jobs remembered that a late reading may belong to
@@ -89,11 +88,9 @@ class Fpga:
             return []
         self._was_right |= True in right
         self._wrong_readings = 0 if True in right else self._wrong_readings + (False in right)
-        self.is_done = (
-            now >= self._overdue
-            or self._wrong_readings >= _WRONG_TOO_LONG
-            or any([self._is_at_end(i, slot) for i, slot in enumerate(slots) if right[i]])
-        )
+        ended = [self._is_at_end(i, slot) for i, slot in enumerate(slots) if right[i]]
+        too_long = now >= self._overdue or self._wrong_readings >= _WRONG_TOO_LONG
+        self.is_done = too_long or any(ended)
         return [valid for valid in right if valid is not None] if self._was_right else []
 
     def new_goldens(self, slots: Sequence[Slot]) -> list[int]:

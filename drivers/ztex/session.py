@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sv2rig.boards.line import BoardError, LineLostError
+from sv2rig.boards.usb import UsbError
 from sv2rig.drivers.ztex.protocol import (
     BEGIN_HIGH_SPEED,
     CHUNK_HIGH_SPEED,
@@ -26,9 +28,6 @@ from sv2rig.drivers.ztex.protocol import (
     low_speed_chunks,
     select_fpga,
 )
-
-from sv2rig.boards.line import BoardError, LineLostError
-from sv2rig.boards.usb import UsbError
 
 HIGH_SPEED_TRIES = 3
 LOW_SPEED_TRIES = 3

@@ -342,6 +342,7 @@ class Board:
 
     async def _rest(self, state: DeviceState) -> None:
         """Off: made safe once, then left alone until its time; one that cools is watched."""
+        self._check_line()  # one that is gone has no port: its path may be another's by now
         if not self._is_safe:
             self._is_safe = True
             await self._make_safe_if_it_can()
@@ -353,11 +354,12 @@ class Board:
             await self._read_sensors()
         else:
             await self._wait_until(self.plug.supervisor.next_timeout())
+            self._check_line()
 
     async def _make_safe_if_it_can(self) -> None:
         """A board that no longer answers cannot be told."""
         with suppress(LineError, BoardError, TimeoutError):
-            if not self.talks:
+            if not self._is_open:
                 self._open()
             async with asyncio.timeout(self.plug.limits.start_limit_s):
                 await self.make_safe()
@@ -374,7 +376,7 @@ class Board:
         if self.plug.supervisor.state not in RUNNING and self._is_safe:
             return
         try:
-            if self.talks:
+            if self._is_open:
                 await self.shut_down()
         except (LineError, BoardError) as error:
             self._tell(DeviceState.DEAD, f"not known to be safe: {error}; switch it off")
@@ -411,6 +413,10 @@ class Board:
         self._sink.state_changed(self.plug.device_id, state, reason)
 
     # -- ports and timers
+
+    @property
+    def _is_open(self) -> bool:
+        return bool(self.talks)
 
     def _open(self) -> None:
         self._close_lines()

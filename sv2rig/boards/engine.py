@@ -97,6 +97,11 @@ class SliceFeed:
         """What the last Slice came from, or the next comes from."""
         return self._work
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether `next` is under way and asks for more Work."""
+        return self._asking
+
     def assign(self, work: Work | None) -> bool:
         """New Work. True: turn to it at once; False: it follows what is being searched."""
         if self._asking and work is None:

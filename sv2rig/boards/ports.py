@@ -115,7 +115,7 @@ def _plain_ports(opted_in: Sequence[OptIn], taken: set[str], root: Path) -> list
     return [
         Seen(Sighting(f"tty:{path}", ports=(Port(path),)), "")
         for path in paths
-        if (real := _real(root, path)) not in taken and _is_character_device(real)
+        if (real := _real(root, path)) not in taken and _is_plain_port(real, root)
     ]
 
 
@@ -123,11 +123,16 @@ def _real(root: Path, path: str) -> str:
     return os.path.realpath(root / path.lstrip("/"))
 
 
-def _is_character_device(path: str) -> bool:
+def _is_plain_port(real: str, root: Path) -> bool:
+    """A character device; one that sysfs no longer has is a USB port that is vanishing."""
     try:
-        return stat.S_ISCHR(Path(path).stat().st_mode)
+        is_device = stat.S_ISCHR(Path(real).stat().st_mode)
     except OSError:
         return False
+    known = root / "sys/class/tty"
+    return is_device and (
+        real.startswith("/dev/pts/") or not known.is_dir() or (known / Path(real).name).exists()
+    )
 
 
 def resolve(opted_in: Sequence[OptIn], sightings: Sequence[Sighting]) -> tuple[OptIn, ...]:

@@ -118,7 +118,7 @@ class PushEngine:
         is_new = self._feed.assign(work)
         if work is None and is_new:
             self._set_aside()
-        elif is_new or self._current is None:
+        elif is_new or (self._current is None and not self._feed.is_asking):
             self._push(now)
 
     def received(self, data: bytes, now: float) -> None:

@@ -1,6 +1,7 @@
 """Frequency ramps: a clock is never jumped, it walks to its target."""
 
 from collections.abc import Iterator
+from math import ceil
 
 STEP_MHZ = 6.25  # what factory firmware takes, 100 ms apart (facts/boards.md, BM13xx registers)
 START_MHZ = 50.0  # as if from here after a reset: the first step is 56.25
@@ -15,10 +16,9 @@ def ramp(current: float, target: float, step: float = STEP_MHZ) -> Iterator[floa
     """
     if step <= 0:
         raise ValueError(f"a ramp's step is {step:g} MHz, not above 0")
-    count = int(abs(target - current) / step)
+    if target == current:
+        return
     sign = 1 if target > current else -1
-    for index in range(1, count + 1):
-        if (mhz := current + sign * index * step) != target:
-            yield mhz
-    if target != current:
-        yield target
+    for index in range(1, ceil(abs(target - current) / step)):
+        yield current + sign * index * step
+    yield target

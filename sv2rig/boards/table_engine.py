@@ -49,7 +49,7 @@ class TableEngine:
         is_new = self._feed.assign(work)
         if is_new and work is None:
             self._next_job_at = None
-        elif is_new or self._next_job_at is None:
+        elif is_new or (self._next_job_at is None and not self._feed.is_asking):
             self._send_job(now)
 
     def received(self, data: bytes, now: float) -> None:

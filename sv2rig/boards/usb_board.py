@@ -28,6 +28,7 @@ class UsbBoard(Board):
         hardware_ticket: int = ONE_IN_2_32,
     ) -> None:
         super().__init__(plug, name, rate_hs, (), settings, hardware_ticket)
+        self._is_in_use = False
         self.usb = UsbThread(partial(plug.open_usb or open_usb, plug.sighting), plug.device_id)
 
     def begin(self, work: Callable[[UsbLine], T], done: Callable[[T], None] | None = None) -> None:
@@ -66,11 +67,18 @@ class UsbBoard(Board):
         finally:
             await self.usb.end()
 
+    @property
+    def _is_open(self) -> bool:
+        return self._is_in_use
+
     def _open(self) -> None:
         """The device is opened by its first transfer, on its thread."""
+        self._is_in_use = True
 
     def _listen(self) -> None:
         """Nothing comes unasked."""
 
     def _close_lines(self) -> None:
-        self.usb.close()
+        if self._is_in_use:
+            self._is_in_use = False
+            self.usb.close()

@@ -39,6 +39,18 @@ def usb_devices(root: Path = Path("/")) -> tuple[Seen, ...]:
     return tuple(found)
 
 
+def is_still_there(sighting: Sighting, root: Path = Path("/")) -> bool:
+    """Whether a USB device is where it was seen, with the same strings and ports: tty names go to
+    the next device as soon as one is unplugged. Always true for what is not on USB."""
+    entry = root / "sys/bus/usb/devices" / sighting.usb_path
+    if sighting.vid is None or sighting.emulator is not None or ":" in sighting.usb_path:
+        return True
+    classes = (root / "sys/class/tty" / Path(port.path).name for port in sighting.ports)
+    ttys = [tty for link in classes if (tty := _usb_tty(link))]
+    here = [tty for tty in ttys if tty.usb_path == sighting.usb_path]
+    return _device(entry, _number(entry / "idVendor", 16) or 0, here).sighting == sighting
+
+
 def usb_mark(root: Path = Path("/")) -> tuple[str, ...]:
     """Differs when something came, went or was plugged in anew: cheaper than looking at it all."""
     devices = _entries(root / "sys/bus/usb/devices")

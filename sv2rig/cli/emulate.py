@@ -1,4 +1,4 @@
-"""`sv2rig emulate`: boards for those who have none, on ptys that a rig opens like any port."""
+"""`sv2rig emulate`: boards for those who have none, which a rig opens like any others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sv2rig.cli import rig_options
 from sv2rig.cli.output import UserError, print_json, print_text
 
 if TYPE_CHECKING:
+    from sv2rig.emulation.bus import Bus, ServedBoard
     from sv2rig.emulation.emulator import Emulator, EmulatorKind
     from sv2rig.emulation.faults import FaultPlan
-    from sv2rig.emulation.pty import Bus, PtyBoard
     from sv2rig.emulation.search import KnownAnswer
 
 Boards = Annotated[list[str] | None, typer.Argument(metavar="[BOARD]...", help="Boards by name.")]
@@ -58,9 +58,10 @@ def emulate(
 ) -> None:
     """Emulate boards until Ctrl-C; without a BOARD, list those there are.
 
-    Each speaks its board's real bytes on a pty and really hashes, slowly, at an easy ticket. Its
-    path is printed, and what to give to `sv2rig mine --device`. With --json there is one line
-    when all are plugged in, and one with their ledgers at the end.
+    Each speaks its board's real bytes and really hashes, slowly, at an easy ticket. Where it is
+    gets printed (a pty for each serial port, a unix socket for a USB device), and what to give to
+    `sv2rig mine --device`. With --json there is one line when all are plugged in, and one with
+    their ledgers at the end.
     """
     import asyncio
 
@@ -70,31 +71,33 @@ def emulate(
         _list(json)
         return
     more = _more(option, chips)
-    made = [
-        _make(_kind(name), (ticket_bits, rate), _known(replay), _plans(fault), more)
-        for name in boards
-    ]
-    _refuse_unknown(more, [_kind(name) for name in boards])
+    kinds = [_kind(name) for name in boards]
+    _refuse_unknown(more, kinds)
+    known, plans = _known(replay), _plans(fault)
+    made = [(kind.name, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
-        asyncio.run(_serve(list(zip(boards, made, strict=True)), duration, json))
+        asyncio.run(_serve(made, plans, duration, json))
     except (AnnounceError, OSError) as error:
         raise UserError(str(error)) from error
 
 
 async def _serve(
-    boards: Sequence[tuple[str, Emulator]], duration: float | None, json: bool
+    boards: Sequence[tuple[str, Emulator]],
+    plans: Sequence[FaultPlan],
+    duration: float | None,
+    json: bool,
 ) -> None:
     import asyncio
     import os
 
     from sv2rig.cli.signals import stop_requested
     from sv2rig.emulation.announce import emulated_folder
-    from sv2rig.emulation.pty import Bus
+    from sv2rig.emulation.bus import Bus
 
     stop = stop_requested()
     with Bus(emulated_folder(os.environ, os.geteuid())) as bus:
         for name, board in boards:
-            bus.add(board, name)
+            bus.add(board, name, plans)
         _tell(bus, json)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(duration):
@@ -135,13 +138,21 @@ def _make(
 ) -> Emulator:
     from sv2rig.emulation.emulator import EmulatorOptions
     from sv2rig.emulation.faults import FaultyBoard, WrongNonces
+    from sv2rig.emulation.usb_device import UsbFunction
 
     own = {name: value for name, value in more.items() if name in kind.more}
     try:
         board = kind.make(EmulatorOptions(*pace, known, WrongNonces(plans), own))
     except ValueError as error:
         raise UserError(f"{kind.name}: {error}") from error
-    return FaultyBoard(board, plans) if plans else board
+    if not any(plan.on_bytes for plan in plans):
+        return board
+    if isinstance(board, UsbFunction):
+        raise UserError(
+            f"--fault: {kind.name} has no serial bytes to damage; "
+            "nonces, unplug and replug are possible"
+        )
+    return FaultyBoard(board, plans)
 
 
 def _plans(faults: Sequence[str] | None) -> list[FaultPlan]:
@@ -182,9 +193,10 @@ def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> N
             raise UserError(f"no option {name!r} is known to {boards}")
 
 
-def _device(board: PtyBoard) -> str:
+def _device(board: ServedBoard) -> str:
     """What --device takes."""
-    return f"serial:{board.paths[0]}?driver={board.board.identity.driver}"
+    where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
+    return f"{where}?driver={board.board.identity.driver}"
 
 
 def _tell(bus: Bus, json: bool) -> None:
@@ -203,7 +215,7 @@ def _tell(bus: Bus, json: bool) -> None:
         print_text(f"  sv2rig mine URL --device {shlex.quote(_device(board))}")
 
 
-def _told(board: PtyBoard) -> dict[str, Any]:
+def _told(board: ServedBoard) -> dict[str, Any]:
     claims = board.board.claims
     return {
         "name": board.name.text,

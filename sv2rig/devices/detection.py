@@ -85,7 +85,9 @@ def choose(
     if opt_in is not None and not _belies(sighting, opt_in, named):
         return _opted_in(opt_in, named or claims)
     if sighting.emulator is not None:
-        return Choice(Verdict.NEEDS_OPT_IN, f"an emulator: {_how(sighting, named or claims)}")
+        return Choice(
+            Verdict.NEEDS_OPT_IN, f"an emulator; to use it: {_how(sighting, named or claims)}"
+        )
     if named:
         return _by_strings(sighting, named)
     return _unclaimed(sighting, claims)
@@ -190,7 +192,7 @@ def _by_strings(sighting: Sighting, claims: Sequence[_Claim]) -> Choice:
     if len(rivals) > 1:
         return Choice(
             Verdict.AMBIGUOUS,
-            f"{' and '.join(sorted(c.driver for c in rivals))} claim it equally well: "
+            f"{' and '.join(sorted(c.driver for c in rivals))} claim it equally well; choose: "
             f"{_how(sighting, rivals)}",
         )
     return Choice(Verdict.USED, f"it says it is {_said(sighting)}", best.driver, best.pattern)
@@ -209,7 +211,7 @@ def _unclaimed(sighting: Sighting, claims: Sequence[_Claim]) -> Choice:
         what = "a serial port; nothing says what is behind it"
     else:
         what = "no driver knows it"
-    return Choice(Verdict.NEEDS_OPT_IN, f"{what}: {_how(sighting, claims)}")
+    return Choice(Verdict.NEEDS_OPT_IN, f"{what}; if it is your board: {_how(sighting, claims)}")
 
 
 def _how(sighting: Sighting, claims: Sequence[_Claim]) -> str:
@@ -219,7 +221,7 @@ def _how(sighting: Sighting, claims: Sequence[_Claim]) -> str:
     driver = _names(claims)
     if sighting.emulator is not None and sighting.emulator.driver is not None:
         driver = sighting.emulator.driver
-    return f"if it is your board, --device {kind}:{what}?driver={driver}"
+    return f"--device {kind}:{what}?driver={driver}"
 
 
 def _names(claims: Sequence[_Claim]) -> str:

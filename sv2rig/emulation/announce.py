@@ -1,9 +1,9 @@
 """Where emulated boards are found: a folder of this user's with their ports and what they say.
 
-A board named NAME has its first port at FOLDER/NAME, the others at FOLDER/NAME-PORT (symlinks to
-ptys, or unix sockets), and its announcement at FOLDER/NAME.json, which is there only while it is
-plugged in. FOLDER/NAME.lock is held as long as the emulator lives, so that a name is one
-emulator's, and what a dead one left is known as such.
+A board named NAME has its first port at FOLDER/NAME, the others at FOLDER/NAME-PORT: links to ptys,
+or of a USB device to its unix socket FOLDER/NAME.sock. Its announcement is FOLDER/NAME.json, which
+is there only while it is plugged in. FOLDER/NAME.lock is held as long as the emulator lives, so
+that a name is one emulator's, and what a dead one left is known as such.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ class Name:
         self._lock = lock
         self.retract()  # what a dead emulator of this name left
 
+    @property
+    def socket(self) -> Path:
+        """Where a board that is a USB device of its own is served."""
+        return self.folder / f"{self.text}.sock"
+
     def path(self, ports: Sequence[str], index: int) -> Path:
         """Where a port of this board is, of those it has."""
         return self.folder / (self.text if index == 0 else f"{self.text}-{ports[index]}")
@@ -116,7 +121,7 @@ def sweep(folder: Path) -> None:
 
 def _retract(folder: Path, name: str) -> None:
     told = folder / f"{name}.json"
-    links = [folder / name]
+    links = [folder / name, folder / f"{name}.sock"]
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         ports = msgspec.json.decode(told.read_bytes(), type=_Ports).ports
         links += [folder / Path(port.path).name for port in ports]

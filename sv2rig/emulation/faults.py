@@ -66,6 +66,11 @@ class FaultPlan:
         """The share of bytes that something happens to."""
         return self.flip + self.drop + self.duplicate
 
+    @property
+    def on_bytes(self) -> bool:
+        """Whether anything happens to bytes at all."""
+        return self.byte_rate > 0 or self.delay > 0 or self.silence < math.inf
+
     def silent(self, up_for: float) -> bool:
         """Whether nothing passes, that long after power came."""
         return self.silence <= up_for < self.silence + self.lasting

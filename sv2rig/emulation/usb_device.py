@@ -10,9 +10,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Protocol, TypeGuard, runtime_checkable
 
-from sv2rig.emulation.emulator import Identity
+from sv2rig.emulation.emulator import Emulator, Identity
 
 BULK, INTERRUPT = 2, 3
 CONFIGURATION = 1  # the bConfigurationValue of the only one
@@ -71,6 +71,7 @@ class Interface:
     kernel_driver: str | None = None
 
 
+@runtime_checkable
 class UsbFunction(Protocol):
     """The device's side. Methods raise StallError, NothingYetError or SilentError; `now` is
     monotonic seconds.
@@ -79,8 +80,11 @@ class UsbFunction(Protocol):
     what the host sent, for the board's ledger; the device cannot know.
     """
 
-    identity: Identity
-    interfaces: tuple[Interface, ...]
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]: ...
 
     def control_in(self, setup: Setup, now: float) -> bytes:
         """What it sends, at most `setup.length` bytes of it go out."""
@@ -95,6 +99,15 @@ class UsbFunction(Protocol):
 
     def reset(self, now: float) -> None:
         """The bus was reset."""
+
+
+class UsbBoard(Emulator, UsbFunction, Protocol):
+    """An emulated board on USB: both sides of its life, and one port in its ledger."""
+
+
+def is_usb_board(board: Emulator) -> TypeGuard[UsbBoard]:
+    """Whether it is driven over libusb, not over serial ports."""
+    return hasattr(board, "control_in")
 
 
 def standard_string(identity: Identity, setup: Setup) -> bytes | None:

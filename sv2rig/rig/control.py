@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -157,7 +158,7 @@ async def control_socket(rig: Controlled, name: str, folder: Path) -> AsyncItera
         lock, path = _claim(folder, name)
         try:
             server = _Server(Control(rig))
-            await server.open(path)
+            server.open(path)
             try:
                 yield path
             finally:
@@ -194,44 +195,55 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "rig"
 
 
-def _make_ours(path: Path) -> None:
-    path.chmod(0o600)  # nobody else can enter the folder anyway
-
-
 class _Server:
+    """Accepts by itself: asyncio's own servers and its sock_accept() can lose a connection that
+    comes as they end (Python 3.11), and with it the file descriptor."""
+
     def __init__(self, control: Control) -> None:
         self._control = control
-        self._clients: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server
+        self._clients: dict[asyncio.Task[None], socket.socket] = {}
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._loop = asyncio.get_running_loop()
 
-    async def open(self, path: Path) -> None:
+    def open(self, path: Path) -> None:
         try:
-            self._server = await asyncio.start_unix_server(
-                self._connected, path, limit=LONGEST_REQUEST
-            )
-            _make_ours(path)
+            self._listener.setblocking(False)
+            self._listener.bind(str(path))
+            path.chmod(0o600)  # nobody else can enter the folder anyway
+            self._listener.listen(MOST_CLIENTS)
         except OSError as error:
+            self._listener.close()
             raise RuntimeFolderError(f"{path}: {error.strerror}") from error
+        self._loop.add_reader(self._listener, self._accept)
 
     async def close(self) -> None:
-        self._server.close()
-        for task in self._clients:
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        clients = dict(self._clients)
+        for task in clients:
             task.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.gather(*clients, return_exceptions=True)
+        for line in clients.values():
+            line.close()  # of a task that had not begun nobody else would
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= MOST_CLIENTS:
-            writer.close()
+    def _accept(self) -> None:
+        try:
+            line, _ = self._listener.accept()
+        except OSError:  # it has gone already, or there are too many open files
             return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        if len(self._clients) >= MOST_CLIENTS:
+            line.close()
+            return
+        task = self._loop.create_task(self._serve(line))
+        self._clients[task] = line
+        task.add_done_callback(lambda done: self._clients.pop(done, None))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, line: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=line, limit=LONGEST_REQUEST)
         try:
             with suppress(ConnectionError):
-                while line := await self._line(reader, writer):
-                    writer.write(await self._control.answer(line) + b"\n")
+                while request := await self._line(reader, writer):
+                    writer.write(await self._control.answer(request) + b"\n")
                     await writer.drain()
         finally:
             writer.close()

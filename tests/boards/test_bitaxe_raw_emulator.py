@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+
 from sv2rig.drivers.bitaxe_raw.emulated_regulator import linear11, of_linear11
 from sv2rig.drivers.bitaxe_raw.emulator import BOARDS, EMULATOR, EmulatedControlBoard
-
 from sv2rig.emulation.emulator import EmulatorOptions
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "boards"

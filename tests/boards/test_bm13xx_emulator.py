@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sv2rig.drivers.bm13xx.emulator import EMULATOR, EmulatedHashBoard
 
+from sv2rig.drivers.bm13xx.emulator import EMULATOR, EmulatedHashBoard
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.search import KnownAnswer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sv2rig.drivers.bm13xx.emulated_old_chain import OLD_MODELS, EmulatedOldChain
 
+from sv2rig.drivers.bm13xx.emulated_old_chain import OLD_MODELS, EmulatedOldChain
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.wires import Wires
 

@@ -6,6 +6,10 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sv2rig.bitcoin.sha256 import midstate
+from sv2rig.boards.crc import crc5, crc16_false
+from sv2rig.devices.work import Work
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx import startup
 from sv2rig.drivers.bm13xx.chips import (
@@ -27,10 +31,6 @@ from sv2rig.drivers.bm13xx.protocol import (
     read_register,
     write_register,
 )
-
-from sv2rig.bitcoin.sha256 import midstate
-from sv2rig.boards.crc import crc5, crc16_false
-from sv2rig.devices.work import Work
 
 LENGTHS = st.sampled_from([9, 11])
 WORDS = st.integers(0, 0xFFFFFFFF)

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 import pytest
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
-from sv2rig.drivers.icarus import driver as icarus
-from sv2rig.drivers.icarus import emulator as icarus_emulator
 from virtual_time import run_virtual
 
 from sv2rig.boards.board import Board, Plug
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
+from sv2rig.drivers.icarus import driver as icarus
+from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
-from sv2rig.emulation.faults import FaultPlan, FaultyBoard, WrongNonces
+from sv2rig.emulation.faults import Direction, FaultPlan, FaultyBoard, WrongNonces
 
 REPLIES = 10_000
 TICKET_BITS = 10
@@ -116,7 +116,12 @@ def test_damaged_bytes(kind: Kind, direction: str) -> None:
     async def main() -> None:
         each = 0.01 / 3
         plan = FaultPlan(
-            seed=5, direction=direction, port=kind.port, flip=each, drop=each, duplicate=each
+            seed=5,
+            direction=Direction(direction),
+            port=kind.port,
+            flip=each,
+            drop=each,
+            duplicate=each,
         )
         bench = Bench(kind, plan)
         await bench.mine(REPLIES)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
-from sv2rig.drivers.icarus.driver import make
-from sv2rig.drivers.icarus.emulator import EMULATOR
 from virtual_time import run_virtual
 
 from sv2rig.devices.device import DeviceState
+from sv2rig.drivers.icarus.driver import make
+from sv2rig.drivers.icarus.emulator import EMULATOR
 from sv2rig.emulation.emulator import EmulatorOptions
 
 

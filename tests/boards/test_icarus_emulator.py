@@ -7,8 +7,8 @@ import pytest
 from board_on_clock import BoardOnClock, hash_value, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sv2rig.drivers.icarus.emulator import EMULATOR
 
+from sv2rig.drivers.icarus.emulator import EMULATOR
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.faults import WrongNonces, parse_fault
 from sv2rig.emulation.search import KnownAnswer

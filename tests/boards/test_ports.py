@@ -24,7 +24,7 @@ from sv2rig.boards.announcements import emulated_boards, emulated_folder
 from sv2rig.boards.port_state import Obstacle, problems
 from sv2rig.boards.ports import Change, PortWatcher, resolve
 from sv2rig.boards.surroundings import look_around
-from sv2rig.boards.usb_tree import usb_devices
+from sv2rig.boards.usb_tree import is_still_there, usb_devices
 from sv2rig.devices.detection import OptIn
 from sv2rig.devices.sighting import EmulatorClaims, Port, Sighting
 
@@ -105,6 +105,19 @@ def test_damaged_attributes_are_no_device(machine: SysfsTree) -> None:
     assert only(machine).serial == "\ufffd\ufffd"
     (device / "idVendor").write_text("no number")
     assert usb_devices(machine.root) == ()
+
+
+def test_whether_it_is_still_there(machine: SysfsTree) -> None:
+    machine.plug("1-1", 0x10C4, 0xEA70, "A", "B", "S", ttys=["ttyUSB0", "ttyUSB1"])
+    sighting = only(machine)
+    assert is_still_there(sighting, machine.root)
+    machine.unplug("1-1")
+    assert not is_still_there(sighting, machine.root)
+    machine.plug("1-2", 0x10C4, 0xEA70, "A", "B", "S", ttys=["ttyUSB0", "ttyUSB1"])
+    assert not is_still_there(sighting, machine.root)  # its tty names are another's
+    machine.plug("1-1", 0x10C4, 0xEA70, "A", "B", "S", ttys=["ttyUSB2", "ttyUSB3"])
+    assert not is_still_there(sighting, machine.root)
+    assert is_still_there(Sighting("tty:/dev/ttyS0", ports=(Port("/dev/ttyS0"),)), machine.root)
 
 
 # What comes and goes

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from board_on_clock import BoardOnClock, hash_value, vectors
+
 from sv2rig.drivers.fpga_uart.emulator import EMULATOR as FPGA_UART
 from sv2rig.drivers.icarus.emulator import EMULATOR as ICARUS
-
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import FaultyBoard, parse_fault
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sv2rig.kernels.opencl import Logic, Style
 
 from sv2rig.compute import autotune
 from sv2rig.compute.autotune import candidates, measure, tuned_engine
@@ -17,6 +16,7 @@ from sv2rig.compute.engine import EngineError
 from sv2rig.compute.known_answers import questions, wrong_answers
 from sv2rig.compute.opencl import OpenClContext, OpenClEngine, Styles
 from sv2rig.compute.opencl_probe import DeviceKind, OpenClDevice, probe
+from sv2rig.kernels.opencl import Logic, Style
 
 QUICK = Style(4, 2, 8, Logic.SELECT)
 

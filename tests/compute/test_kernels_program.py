@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sv2rig.bitcoin.hashing import sha256d
+from sv2rig.bitcoin.sha256 import midstate
 from sv2rig.kernels import sha256
 from sv2rig.kernels.expressions import Graph, Node, Offset, Stage
 from sv2rig.kernels.llvm import VectorBody, VectorUnit, scan_source
 from sv2rig.kernels.opencl import Logic, Style, kernel_source
 from sv2rig.kernels.prepare import preparation, tail_words
 from sv2rig.kernels.program import NONCE, Program, search_program
-
-from sv2rig.bitcoin.hashing import sha256d
-from sv2rig.bitcoin.sha256 import midstate
 
 
 def run(program: Program, words: Sequence[int], index: int, nonce: int) -> int:

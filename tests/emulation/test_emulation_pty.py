@@ -19,9 +19,11 @@ from toy_board import RATE_HS, ToyBoard
 
 from sv2rig.bitcoin.hashing import sha256d
 from sv2rig.emulation.announce import AnnounceError, Name, emulated_folder, make_folder
+from sv2rig.emulation.bus import Bus, ServedBoard
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.faults import FaultyBoard, parse_fault
-from sv2rig.emulation.pty import Bus, PtyBoard
+from sv2rig.emulation.pty import PtyOutlet
+from sv2rig.emulation.pty_port import PtyPort
 
 WORK = bytes(range(76)) + bytes(4)
 SPEEDS = [9600, 115_200, 1_000_000, 1_562_500, 3_125_000]  # two are not classic ones
@@ -77,9 +79,14 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))  # noqa: PTH208
 
 
-def toy(board: PtyBoard) -> ToyBoard:
+def toy(board: ServedBoard) -> ToyBoard:
     assert isinstance(board.board, ToyBoard)
     return board.board
+
+
+def port_of(board: ServedBoard) -> PtyPort:
+    assert isinstance(board.outlet, PtyOutlet)
+    return board.outlet.ports[0]
 
 
 async def test_answers_over_a_pty_are_hashed(tmp_path: Path) -> None:
@@ -130,7 +137,7 @@ async def test_a_wrong_speed_is_not_heard(tmp_path: Path) -> None:
         with opened(board.paths[0]) as host:
             set_speed(host, termios.B9600)
             os.write(host, WORK)
-            await settle(lambda: bus.boards[0]._ports[0].hosts == 1)
+            await settle(lambda: port_of(board).hosts == 1)
             set_speed(host, termios.B115200)
             os.write(host, WORK)
             await settle(lambda: toy(board).wires.ledger.works_received == 1)
@@ -157,7 +164,7 @@ async def test_exclusive_use_ends_with_its_host(tmp_path: Path) -> None:
     """On a pty TIOCEXCL would outlive the host that set it: TIOCGEXCL tells."""
     with Bus(tmp_path) as bus:
         board = bus.add(ToyBoard(HARD))
-        port = bus.boards[0]._ports[0]
+        port = port_of(board)
         with opened(board.paths[0]) as host:
             fcntl.ioctl(host, termios.TIOCEXCL)
             assert _exclusive(host)
@@ -197,7 +204,7 @@ async def test_a_plug_that_a_fault_pulls(tmp_path: Path) -> None:
     plans = [parse_fault("unplug=0.02,replug=0.02")]
     with Bus(tmp_path) as bus:
         inner = ToyBoard(HARD)
-        board = bus.add(FaultyBoard(inner, plans))
+        board = bus.add(FaultyBoard(inner, plans), plans=plans)
         await settle(lambda: board.paths == ())
         await settle(lambda: inner.power_ups == 3)
     assert names(tmp_path) == []
@@ -207,7 +214,7 @@ async def test_no_timer_and_no_wake_up_without_work(tmp_path: Path) -> None:
     with Bus(tmp_path) as bus:
         board = bus.add(ToyBoard(HARD))
         with opened(board.paths[0]):
-            await settle(lambda: bus.boards[0]._ports[0].hosts == 1)
+            await settle(lambda: port_of(board).hosts == 1)
         assert board._timer is None
 
 
