@@ -90,8 +90,11 @@ class Chain:
         places = addresses(self.count)
         await self._run(startup.start_mining(self.chip, setting, places, reg.ROLLABLE_BITS))
         self.wire.restart_mask()
-        if self._board.plug.sighting.emulator is None:
+        claims = self._board.plug.sighting.emulator
+        if claims is None:
             self._board.rate_hs = self.chip.hash_rate(mhz, self.count)
+        else:
+            self._board.rate_hs = claims.rate_hs * mhz / self.chip.default_mhz
 
     def poll_counters(self) -> None:
         """Ask for the chips' own hash counters; the answers come among the nonces."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
 from sv2rig.drivers.bm13xx.emulated_old_chain import OLD_MODELS, EmulatedOldChain
 from sv2rig.drivers.bm13xx.emulated_warmth import Cooling, Warmth
 from sv2rig.drivers.gekko.emulated_telemetry import Telemetry
-
-from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.emulation.emulator import (
     Emulator,
     EmulatorKind,

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+
 from sv2rig.drivers.gekko.emulated_telemetry import Telemetry
 from sv2rig.drivers.gekko.emulator import EMULATOR, STICKS, EmulatedStick
-
 from sv2rig.emulation.emulator import EmulatorOptions
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "boards"
