@@ -67,9 +67,10 @@ class OldChain:
         self.mhz = self.chip.lowest_mhz
         await self._run([startup.set_clock(self.chip, self.mhz)])
         await self.set_clock(mhz)
+        self._talk.forget()
+        # What they answer is left for the wire, which counts it.
         await self._run(startup.open_cores(self.chip, max(self.chip.midstate_counts)))
         await self._talk.line.drain()
-        self._talk.forget()
 
     async def set_clock(self, mhz: float) -> None:
         """Walk the clock to `mhz`, never jump."""
