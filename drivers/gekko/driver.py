@@ -84,7 +84,7 @@ class GekkoBoard(Board):
     # -- its life
 
     async def make_safe(self) -> None:
-        self._hold_reset(True)
+        await self._hold_reset(True)
         if self._product.telemetry:
             await self._telemetry_port.set(protocol.REGULATOR_OFF)
         if self._product.has_fan:
@@ -97,7 +97,7 @@ class GekkoBoard(Board):
         )
         if self._product.telemetry:
             await self._power_up()
-        self._hold_reset(False)
+        await self._hold_reset(False)
         await asyncio.sleep(_AFTER_RELEASE_S)
         try:
             await self.chain.start_up(self._clock_mhz, self._fast_baud)
@@ -172,9 +172,9 @@ class GekkoBoard(Board):
         await self._telemetry_port.set(protocol.REGULATOR_ON)
         await asyncio.sleep(_AFTER_POWER_S)
 
-    def _hold_reset(self, held: bool) -> None:
+    async def _hold_reset(self, held: bool) -> None:
         try:
-            self._reset_line().hold(held)
+            await self._reset_line().hold(held)
             self._cannot_hold = None
         except LineLostError:
             raise

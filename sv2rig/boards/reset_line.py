@@ -29,8 +29,8 @@ _CONSUMER = b"sv2rig"
 class ResetLine(Protocol):
     """LineError says why the line cannot be set."""
 
-    def hold(self, held: bool) -> None:
-        """Hold the chips in reset, or let them go."""
+    async def hold(self, held: bool) -> None:
+        """Hold the chips in reset, or let them go; returns when that is done."""
 
     def close(self) -> None:
         """The line stays as it is."""
@@ -42,8 +42,9 @@ class TextReset:
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
 
-    def hold(self, held: bool) -> None:
+    async def hold(self, held: bool) -> None:
         self._talk.write(b"reset=0\n" if held else b"reset=1\n")
+        await self._talk.line.drain()
 
     def close(self) -> None:
         pass  # the port is its board's
@@ -62,7 +63,7 @@ class GpioReset:
         self._lines: int | None = None
         self._count = 0
 
-    def hold(self, held: bool) -> None:
+    async def hold(self, held: bool) -> None:
         high = held is self._held_high
         try:
             if self._lines is None:
