@@ -3,9 +3,10 @@ and of BM1387 (S9) and BM1384, where the user names the chip: their hello is ano
 
 from __future__ import annotations
 
-from sv2rig.boards.board import Board, Plug
+from sv2rig.boards.clocked_board import ClockedBoard
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import LineProfile
+from sv2rig.boards.plug import Plug
 from sv2rig.devices.device import Setting, Shape, Telemetry
 from sv2rig.drivers.bm13xx.chain import START_BAUD, Chain, option_chip
 from sv2rig.drivers.bm13xx.chips import CHIPS, Chip
@@ -22,7 +23,7 @@ OLD_FREQUENCY = {
 }
 
 
-class ChainBoard(Board):
+class ChainBoard(ClockedBoard):
     """Nobody here owns power or reset: the chips run as long as their supply does."""
 
     driver = "bm13xx"
@@ -47,15 +48,15 @@ class ChainBoard(Board):
 
     async def start_up(self) -> None:
         fast = None if self._fast == START_BAUD else self._fast
-        await self.chain.start_up(self.setting("frequency"), fast)
+        await self.chain.start_up(self.clock_mhz, fast)
         self.name = f"{self.chain.count} x {self.chain.chip.name}"
 
     async def poll(self) -> Telemetry:
         self.chain.poll_counters()
         return Telemetry(counted_hs=self.chain.counted_hs)
 
-    async def apply(self, _name: str, value: float) -> None:
-        await self.chain.set_clock(value)
+    async def set_clock(self, mhz: float) -> None:
+        await self.chain.set_clock(mhz)
 
 
 def _chip(options: dict[str, str]) -> Chip | OldChip | None:

@@ -70,6 +70,7 @@ class BoardLife(BoardPorts):
         self._telemetry = Telemetry()
         self._fan_percent: float | None = None  # None: as make_safe left it
         self._is_serving = self._is_stopping = self._is_safe = self._wants_shown = False
+        self._alarm: str | None = None
         self._changes: set[str] = set()
         self._reply_hashes = float(expected_hashes(self.ticket))
 
@@ -267,10 +268,14 @@ class BoardLife(BoardPorts):
         except (LineError, BoardError, TimeoutError) as error:
             trouble = error
         self._is_safe = trouble is None or not self.has_power
+        alarm = None
         if not self._is_safe:
             why = str(trouble) or f"no answer within {SECURE_S:g} s"
             reason = self.plug.supervisor.reason
-            self._tell(state, f"{reason}; NOT KNOWN TO BE SAFE ({why}): switch it off")
+            alarm = f"{reason}; NOT KNOWN TO BE SAFE ({why}): switch it off"
+        if alarm is not None and alarm != self._alarm:
+            self._tell(state, alarm)
+        self._alarm = alarm
 
     async def _secure_at_once(self) -> None:
         """There is no time to cool: off, and the fan is left on."""
