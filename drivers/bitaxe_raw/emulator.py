@@ -22,9 +22,9 @@ from sv2rig.drivers.bitaxe_raw.emulated_parts import (
     Tmp1075,
 )
 from sv2rig.drivers.bitaxe_raw.emulated_regulator import Tps546
-from sv2rig.drivers.bitaxe_raw.emulated_warmth import Cooling, Warmth
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
+from sv2rig.drivers.bm13xx.emulated_warmth import Cooling, Warmth
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
 from sv2rig.emulation.wires import Wires
 

@@ -135,6 +135,8 @@ class Calls:
     def answer(self, message: bytes) -> bytes:
         """The reply to one request; raises what a malformed one leads to."""
         method, *arguments = msgspec.msgpack.decode(message)
+        if not arguments and method != "enumerate_devices":
+            raise ValueError(f"{method} without arguments")
         return msgspec.msgpack.encode(self._reply(method, arguments))
 
     def close(self) -> None:
