@@ -67,7 +67,8 @@ def blank_bitstream(name: str, size: int = 5000) -> bytes:
 
 
 class ZtexBoard:
-    """The board's controller and its FPGAs."""
+    """The board's controller and its FPGAs. `files`: a driver's options that take a file, each with
+    one that does for this emulator."""
 
     ports: tuple[str, ...] = ("usb",)
 
@@ -86,6 +87,7 @@ class ZtexBoard:
             product=f"USB-FPGA Module {name} (default)",
             serial=more.get("serial", "04A32DBCFA"),
         )
+        self.files = {"bitstream": blank_bitstream(self.model.bitstream)}
         self.interfaces = (Interface(0, (Endpoint(_BULK_OUT),)),)
         self.claims = EmulatorClaims(
             options.ticket_bits, rate_hs, replay=bool(options.known), driver="ztex"

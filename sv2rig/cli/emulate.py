@@ -195,7 +195,8 @@ def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> N
 def _device(board: ServedBoard) -> str:
     """What --device takes."""
     where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
-    return f"{where}?driver={board.board.identity.driver}"
+    options = {"driver": board.board.identity.driver, **board.files}
+    return f"{where}?{'&'.join(f'{name}={value}' for name, value in options.items())}"
 
 
 def _tell(bus: Bus, json: bool) -> None:
