@@ -46,13 +46,15 @@ VERSION_BITS = 16  # what boards are given of BIP320's bits, to cut as their har
 
 @dataclass(slots=True)
 class Plug:
-    """What a board is made from, and what outlives it when it is unplugged: its supervisor, and
-    `settings`, which the user made. `options` are the words of `--device`."""
+    """What a board is made from, and what outlives it when it is unplugged: its supervisor,
+    `settings`, which the user made, and what was `found` by its driver and need not be found again.
+    `options` are the words of `--device`."""
 
     device_id: str
     sighting: Sighting
     options: dict[str, str] = field(default_factory=dict)
     settings: dict[str, float] = field(default_factory=dict)
+    found: dict[str, float] = field(default_factory=dict)
     limits: SupervisorLimits = field(default_factory=SupervisorLimits)
     supervisor: Supervisor = field(init=False)
     turns: Turns = field(default_factory=Turns)

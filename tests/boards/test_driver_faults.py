@@ -17,6 +17,8 @@ from virtual_time import run_virtual
 from sv2rig.boards.board import Board, Plug
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
+from sv2rig.drivers.fpga_uart import driver as fpga
+from sv2rig.drivers.fpga_uart import emulator as fpga_emulator
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
@@ -47,8 +49,19 @@ class Kind:
     port: int = 0
 
 
+def fpga_of(dialect: str) -> Callable[[Plug], Board]:
+    def make(plug: Plug) -> Board:
+        plug.options["dialect"] = dialect
+        return fpga.FpgaBoard(plug)
+
+    return make
+
+
 KINDS = [
     Kind("icarus", icarus.make, icarus_emulator.EMULATOR, framed=False),
+    Kind("kc705", fpga_of("kc705"), fpga_emulator.EMULATOR, False, {"variant": "kc705"}),
+    Kind("pyfpga", fpga_of("pyfpga"), fpga_emulator.EMULATOR, False, {"variant": "pyfpga"}),
+    Kind("makomk", fpga_of("makomk"), fpga_emulator.EMULATOR, False, {"variant": "makomk"}),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
