@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from board_sink import RecordingSink, plug_of, random_work
@@ -27,7 +28,7 @@ from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import Direction, FaultPlan, FaultyBoard, WrongNonces
 
-REPLIES = 10_000
+REPLIES = 2_000
 TICKET_BITS = 10
 RATE_HS = 10_000.0
 # Nothing but the damage under test may end a run.
@@ -167,6 +168,10 @@ def test_damaged_bytes(kind: Kind, direction: Direction) -> None:
     run_virtual(main())
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @kinds
 def test_unplugged_and_plugged_in_a_hundred_times(kind: Kind) -> None:
     """Nothing is left behind, and the board mines each time with what was set before."""
@@ -186,11 +191,7 @@ def test_unplugged_and_plugged_in_a_hundred_times(kind: Kind) -> None:
             assert sink.states[-1][0] is DeviceState.LOST
             assert bench.wires.open_lines == 0
             bench.wires.plug_in()
-            left = (
-                len(asyncio.all_tasks()),
-                threading.active_count(),
-                len(list(Path("/proc/self/fd").iterdir())),
-            )
+            left = (len(asyncio.all_tasks()), threading.active_count(), open_files())
             before = before or left
             assert left == before
 
