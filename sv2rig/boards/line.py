@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from sv2rig.devices.fault import FaultKind
+
 
 class LineError(Exception):
     """The port cannot be opened: says why and what to do."""
@@ -17,7 +19,12 @@ class LineLostError(LineError):
 
 
 class BoardError(Exception):
-    """The board does not do what it should: says what was expected and what came."""
+    """The board does not do what it should: says what was expected and what came. `kind`: as what
+    it counts, where that is more than a start-up or a communication that failed."""
+
+    def __init__(self, text: str, kind: FaultKind | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
