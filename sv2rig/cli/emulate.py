@@ -115,9 +115,7 @@ async def _serve(
         asyncio.get_running_loop().add_reader(sys.stdin, _set_at_eof, stop)
     with Bus(emulated_folder(os.environ, os.geteuid())) as bus:
         for kind, board in boards:
-            served = bus.add(board, kind.name, plans)
-            for option, content in kind.files.items():
-                served.name.put(option, content)
+            bus.add(board, kind.name, plans)
         _tell(bus, run.json)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(run.duration_s):
@@ -220,7 +218,7 @@ def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> N
 def _device(board: ServedBoard) -> str:
     """What --device takes."""
     where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
-    options = {"driver": board.board.identity.driver, **board.name.files}
+    options = {"driver": board.board.identity.driver, **board.files}
     return f"{where}?{urlencode(options, safe='/')}"
 
 

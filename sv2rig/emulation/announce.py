@@ -70,7 +70,6 @@ class Name:
                 break
             number += 1
         self._lock = lock
-        self.files: dict[str, Path] = {}
         self.retract()  # what a dead emulator of this name left
 
     @property
@@ -81,13 +80,6 @@ class Name:
     def path(self, ports: Sequence[str], index: int) -> Path:
         """Where a port of this board is, of those it has."""
         return self.folder / (self.text if index == 0 else f"{self.text}-{ports[index]}")
-
-    def put(self, option: str, content: bytes) -> None:
-        """A file that the board's driver is to be given as this option; in `files` until the end."""
-        path = self.folder / f"{self.text}.{option}"
-        path.unlink(missing_ok=True)
-        path.write_bytes(content)
-        self.files[option] = path
 
     def announce(self, board: Emulator, targets: Sequence[str]) -> tuple[Path, ...]:
         """Links each port to its pty (or socket), then says that the board is there."""
@@ -113,8 +105,6 @@ class Name:
     def give_back(self) -> None:
         """The end of the emulator."""
         self.retract()
-        for file in self.files.values():
-            file.unlink(missing_ok=True)
         (self.folder / f"{self.text}.lock").unlink(missing_ok=True)
         os.close(self._lock)
 

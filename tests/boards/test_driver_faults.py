@@ -23,6 +23,8 @@ from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
+from sv2rig.drivers.fpga_uart import driver as fpga
+from sv2rig.drivers.fpga_uart import emulator as fpga_emulator
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
@@ -61,6 +63,14 @@ def probes(board: Board) -> int:
     return board.engine.probes_answered + 1
 
 
+def fpga_of(dialect: str) -> Callable[[Plug], Board]:
+    def make(plug: Plug) -> Board:
+        plug.options["dialect"] = dialect
+        return fpga.FpgaBoard(plug)
+
+    return make
+
+
 KINDS = [
     Kind("icarus", icarus.make, icarus_emulator.EMULATOR, framed=False, own_answers=probes),
     *(
@@ -73,6 +83,9 @@ KINDS = [
         )
         for chip, count in (("BM1397", 1), ("BM1362", 12), ("BM1370", 1))
     ),
+    Kind("kc705", fpga_of("kc705"), fpga_emulator.EMULATOR, False, {"variant": "kc705"}),
+    Kind("pyfpga", fpga_of("pyfpga"), fpga_emulator.EMULATOR, False, {"variant": "pyfpga"}),
+    Kind("makomk", fpga_of("makomk"), fpga_emulator.EMULATOR, False, {"variant": "makomk"}),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
@@ -114,7 +127,7 @@ def test_wrong_nonces_are_counted_one_by_one(kind: Kind) -> None:
 
     async def main() -> None:
         bench = Bench(kind, FaultPlan(seed=3, nonces=0.02))
-        await bench.mine(REPLIES // 4)
+        await bench.mine(2_500)
         await bench.end()
         ledger = bench.emulator.wires.ledger
         assert ledger.replies_wrong > 30
