@@ -74,6 +74,7 @@ class BoardLife(BoardPorts):
         self._fan_percent: float | None = None  # None: as make_safe left it
         self._is_serving = self._is_safe = self._wants_shown = False
         self._trouble: Exception | None = None  # of the engine, between two steps
+        self._alarm: str | None = None
         self._changes: set[str] = set()
         self._reply_hashes = float(expected_hashes(self.ticket))
 
@@ -268,10 +269,9 @@ class BoardLife(BoardPorts):
 
     async def _watch_it_cool(self) -> None:
         """A reading that does not come is a bad one, no new fault."""
-        if not self._is_safe:
-            return
         try:
-            await self._read_sensors()
+            if self._is_safe:
+                await self._read_sensors()
         except LineLostError:
             raise
         except (LineError, BoardError):
@@ -290,14 +290,15 @@ class BoardLife(BoardPorts):
             if not self._is_open:
                 self._open()
             await self._within(SECURE_S, "making it safe", self.make_safe)
-        except (LineLostError, StoppedError):
-            raise
         except Exception as error:  # a fault in the driver too
+            self._check_end()
             trouble = error
         self._is_safe = trouble is None or not self.has_power
-        if not self._is_safe:
-            reason = self.plug.supervisor.reason
-            self._tell(state, f"{reason}; NOT KNOWN TO BE SAFE ({trouble}): switch it off")
+        said = f"{self.plug.supervisor.reason}; NOT KNOWN TO BE SAFE ({trouble}): switch it off"
+        alarm = None if self._is_safe else said
+        if alarm is not None and alarm != self._alarm:
+            self._tell(state, alarm)
+        self._alarm = alarm
 
     async def _secure_at_once(self) -> None:
         """There is no time to cool: off, and the fan is left on."""
