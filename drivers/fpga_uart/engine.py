@@ -287,7 +287,7 @@ class MakomkEngine(FreeRunningEngine):
             missing = make_up(verdict[0])
             self._host.comm_error(f"it was out of step by {len(missing)} bytes of work")
             self._send(missing)
-        elif votes.against < 2 * votes.wanted:
+        elif votes.against < votes.wanted:
             return
         votes.clear()
         self._push(now)

@@ -18,7 +18,7 @@ from sv2rig.drivers.fpga_uart.calibration import (
     of_whole_range,
     out_of_step,
 )
-from sv2rig.drivers.fpga_uart.protocol import FLUSH, Dialect, PyFpgaWire
+from sv2rig.drivers.fpga_uart.protocol import FLUSH, Dialect, PyFpgaWire, makomk_work
 
 BITS_A_BYTE = 10  # 8N1
 PROBES = 5
@@ -66,26 +66,28 @@ class SelfTest:
                 return verdict[1]
         raise BoardError(f"{listener.what_came}: {self._is_it}")
 
-    async def prove_free_running(self) -> int | None:
+    async def prove_makomk(self, attempt: int) -> int | None:
         """The golden work, for designs whose nonce counts on and whose receiver may hold any part
         of a work. Sent twice, it is known what they search whatever they hold. They answer when
-        their count comes by; None: not yet, and they are too slow to wait for."""
+        their count comes by; None: not yet, and they are too slow to wait for. A work put together
+        out of step may have no nonce at all: each `attempt` makes another one."""
         golden = self.dialect.golden
+        frame = makomk_work(golden.midstate, golden.tail12, bytes([attempt % 256]) * 20)
         round_s = ANSWER_S + 1.02 * NONCES / self.rate_hs
         listener = self._listener()
         ends = listener.now() + min(round_s, LONGEST_WAIT_S)
-        sent = golden.frame
+        sent = frame
         self.talk.forget()
         self.talk.write(sent)
         while (left_s := ends - listener.now()) > 0:
-            sent = (sent + golden.frame)[-3 * len(golden.frame) :]
-            self.talk.write(golden.frame)
+            sent = (sent + frame)[-3 * len(frame) :]
+            self.talk.write(frame)
             searched = [Searched(0, of_whole_range(golden)), *out_of_step(sent)]
             verdict = await listener.verdict(searched, left_s)
             if verdict is not None:
                 slip, offset = verdict
                 if slip:
-                    self.talk.write(make_up(slip) + golden.frame)
+                    self.talk.write(make_up(slip) + frame)
                 return offset
         if round_s > LONGEST_WAIT_S and not listener.heard:
             return None
