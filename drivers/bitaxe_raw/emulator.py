@@ -22,9 +22,9 @@ from sv2rig.drivers.bitaxe_raw.emulated_parts import (
     Tmp1075,
 )
 from sv2rig.drivers.bitaxe_raw.emulated_regulator import Tps546
-from sv2rig.drivers.bitaxe_raw.emulated_warmth import Cooling, Warmth
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
+from sv2rig.drivers.bm13xx.emulated_warmth import Cooling, Warmth
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
 from sv2rig.emulation.wires import Wires
 
@@ -200,7 +200,7 @@ class EmulatedControlBoard:
 
 def _identity(model: BoardModel, serial: str | None) -> Identity:
     if model.ember:
-        return Identity("bitaxe_raw", 0x1209, 0x256F, 0x0301, "256F", "EmberOne00", serial)
+        return Identity("bitaxe_raw", 0x1209, 0x256F, 0x0310, "256F", "EmberOne00", serial)
     return Identity("bitaxe_raw", 0xC0DE, 0xCAFE, 0x0010, "OSMU", "Bitaxe", serial)
 
 

@@ -32,7 +32,7 @@ class Page(IntEnum):
 class Framing(Enum):
     """How a firmware frames its replies."""
 
-    DATA_LENGTH = "bitaxe-raw"  # length of the data, id, data; errors look like data
+    DATA_LENGTH = "bitaxe-raw"  # length of the data, id, data; of an error: of all, id, code, text
     STATUS = "emberone"  # length of all, id, status, data
     WHOLE_LENGTH = "bonanza"  # length of all, id, data
 
@@ -103,7 +103,8 @@ def led(request_id: int, red: int, green: int, blue: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ControlReply:
-    """What the firmware answered. `error` is None, or why it refused (STATUS framing only)."""
+    """What the firmware answered. `error` is None, or why it refused; a refusal of what it could
+    not read carries the id 255."""
 
     request_id: int
     data: bytes
@@ -120,9 +121,9 @@ class ControlError:
 class ControlDecoder:
     """Finds replies in what the control port sends, in any pieces.
 
-    Lengths are not protected: one that cannot be drops what is held, and so does `reset`, which is
-    to be called when a reply stays out. As one request is open at a time, the next reply is then
-    found. Keeps less than MAX_REPLY bytes.
+    Lengths are not protected: one that cannot be drops what is held. As one request is open at a
+    time, the next reply is then found. Keeps less than MAX_REPLY bytes. bitaxe-raw's errors are
+    shorter than their length says: only `give_up` can tell them.
     """
 
     def __init__(self, framing: Framing) -> None:
@@ -135,11 +136,13 @@ class ControlDecoder:
         """Bytes kept for a reply that is not whole yet."""
         return len(self._held)
 
-    def reset(self) -> None:
-        """Forget a reply that did not come whole."""
-        if self._held:
-            self.errors += 1
-        self._held = b""
+    def give_up(self) -> ControlReply | None:
+        """The reply stays out: forget its part, or tell the refusal that it is."""
+        held, self._held = self._held, b""
+        if len(held) >= 4 and len(held) == int.from_bytes(held[:2], "little"):
+            return _refusal(held)
+        self.errors += bool(held)
+        return None
 
     def feed(self, data: bytes) -> list[ControlReply | ControlError]:
         """The replies completed by `data`."""
@@ -169,13 +172,14 @@ class ControlDecoder:
     def _reply(self, frame: bytes) -> ControlReply:
         if self._framing is not Framing.STATUS:
             return ControlReply(frame[2], frame[3:])
-        status = frame[3]
-        if not status:
-            return ControlReply(frame[2], frame[4:])
-        error = DEVICE_ERRORS.get(status, f"error {status:02x}")
-        if text := frame[4:].decode("ascii", "replace"):
-            error = f"{error}: {text}"
-        return ControlReply(frame[2], b"", error)
+        return _refusal(frame) if frame[3] else ControlReply(frame[2], frame[4:])
+
+
+def _refusal(frame: bytes) -> ControlReply:
+    error = DEVICE_ERRORS.get(frame[3], f"error {frame[3]:02x}")
+    if text := frame[4:].decode("ascii", "replace"):
+        error = f"{error}: {text}"
+    return ControlReply(frame[2], b"", error)
 
 
 @dataclass(frozen=True, slots=True)

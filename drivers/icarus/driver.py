@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineProfile
-from sv2rig.boards.push_engine import PushEngine, PushTiming
+from sv2rig.boards.push_engine import PushEngine, PushTiming, pads
 from sv2rig.devices.pattern import Pattern
 from sv2rig.drivers.icarus.protocol import GOLDEN, REPLY_BYTES, WORK_BYTES, IcarusWire
 
-PROBES = 3  # a board may still be busy with what an earlier program left it
+PROBES = 12  # the likely slips thrice: an earlier program may have left it half a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class IcarusBoard(Board):
         talk = self.talks[0]
         wait_s = 0.5 + 1.5 * GOLDEN.hashes / self.rate_hs
         answer = b""
-        for _ in range(PROBES):
+        for missing in islice(pads(WORK_BYTES), PROBES):
             talk.forget()
+            if missing:
+                talk.write(bytes(missing))
             talk.write(GOLDEN.frame)
             answer = await talk.read(wait_s, at_least=REPLY_BYTES)
             if GOLDEN.is_answered_by(answer[-REPLY_BYTES:], self.ticket):

@@ -231,7 +231,7 @@ class PushEngine:
             self._push(now)
             return
         self._set_aside()
-        self._pads = _pads(self.timing.frame_bytes)
+        self._pads = pads(self.timing.frame_bytes)
         self._send_probe(now)
 
     def _send_probe(self, now: float) -> None:
@@ -247,7 +247,7 @@ class PushEngine:
         return self._probe is not None and self._probe.is_answered_by(nonce, self.timing.ticket)
 
 
-def _pads(frame_bytes: int) -> Iterator[int]:
+def pads(frame_bytes: int) -> Iterator[int]:
     """How many bytes to add before each try: none was lost (twice: the try itself may be damaged),
     one was lost, one was too many; then these again and two lost; and so on, in widening rounds."""
     yield 0

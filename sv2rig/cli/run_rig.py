@@ -297,6 +297,7 @@ def summary(snapshot: RigSnapshot, **more: Any) -> dict[str, Any]:
         "shares_unacknowledged": shares.unacknowledged,
         "blocks_found": snapshot.blocks_found,
         "hardware_errors": snapshot.hardware_errors,
+        "comm_errors": snapshot.comm_errors,
         "best_difficulty": snapshot.best_difficulty,
         "reconnects": snapshot.pool.reconnects,
         "devices": [
@@ -307,9 +308,11 @@ def summary(snapshot: RigSnapshot, **more: Any) -> dict[str, Any]:
                 "variant": device.variant,
                 "state": device.state,
                 "hashrate_hs": device.hashrate_hs,
+                "hashrate_error": device.hashrate_error,
                 "shares_accepted": device.shares.accepted,
                 "shares_rejected": device.shares.rejected,
                 "hardware_errors": device.hardware_errors,
+                "comm_errors": device.comm_errors,
                 "temperature_c": device.temperature_c,
                 "power_w": device.power_w,
             }

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sv2rig.bitcoin.target import expected_hashes
-
 WINDOWS_S = (5.0, 60.0, 900.0)
 _SAMPLES = 64  # a window is kept as this many samples, so it is at most 1/64 too long
 _FEWEST_SOLUTIONS = 16  # n solutions have a standard deviation of 1 / sqrt(n): here 25 %
@@ -101,7 +99,7 @@ class SolutionMeter:
         """A valid solution of Work with this ticket."""
         if self._since is None:
             self._since = now
-        hashes = round(expected_hashes(ticket))
+        hashes = ((1 << 256) + (ticket + 1) // 2) // (ticket + 1)  # expected_hashes(), rounded
         step = self._steps[-1] if self._steps else None
         if step is None or now - step.began >= self._window_s / _SAMPLES:
             step = _Step(now)

@@ -28,13 +28,15 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Sum another tally into this one."""
-        for item in fields(self):
-            if item.name not in ("best_hash", "last_share_utc"):
-                setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.best_hash is not None:
             self.saw_hash(other.best_hash)
         times = [t for t in (self.last_share_utc, other.last_share_utc) if t is not None]
         self.last_share_utc = max(times, default=None)
+
+
+_COUNTS = tuple(f.name for f in fields(Tally) if f.name not in ("best_hash", "last_share_utc"))
 
 
 @dataclass(slots=True)

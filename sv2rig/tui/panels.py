@@ -140,7 +140,10 @@ def device_detail(device: DeviceSnapshot, now: float, width: int) -> list[Text]:
     if first.cell_len > width:
         return [first]  # wraps over both lines: why comes before what
     last_share = since(device.last_share, now)
+    proof, damage = device.hashrate_error, device.comm_errors
     right = labelled(
+        *(() if proof is None else (("proved", f"±{100 * proof:.1f} %"),)),
+        *(() if not damage else (("comm errors", count(damage, 5)),)),
         ("1m", hashrate(device.hashrate_1m_hs)),
         ("stale", count(device.shares.stale, 5)),
         ("last share", last_share if last_share == UNKNOWN else f"{last_share} ago"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sv2rig.devices.voltage import VoltageError
 from sv2rig.drivers.bitaxe_raw import protocol as raw
 from sv2rig.drivers.bitaxe_raw import regulator, sensors
 from sv2rig.drivers.bitaxe_raw.protocol import ControlDecoder, ControlError, ControlReply, Framing
@@ -40,7 +41,7 @@ def test_garbage_is_bounded_and_given_up(framing: Framing, pieces: list[bytes]) 
     for piece in pieces:
         decoder.feed(piece)
         assert decoder.waiting < raw.MAX_REPLY
-    decoder.reset()
+    decoder.give_up()
     assert decoder.feed(reply(framing, 7, b"ok")) == [ControlReply(7, b"ok")]
 
 
@@ -63,6 +64,19 @@ def test_why_a_firmware_refused() -> None:
     assert [getattr(one, "error", "") for one in found] == [
         "timeout", "invalid command", "buffer overflow", "failed: i2c nak", "error 77",
     ]  # fmt: skip
+
+
+def test_a_reply_that_stays_out_is_a_refusal_or_nothing() -> None:
+    decoder = ControlDecoder(Framing.DATA_LENGTH)
+    assert decoder.feed(b"\x13\0\x01\xffI2C Write Error") == []
+    assert decoder.give_up() == ControlReply(1, b"", "failed: I2C Write Error")
+    assert decoder.feed(b"\x04\0\xff\x11") == []
+    assert decoder.give_up() == ControlReply(0xFF, b"", "invalid command")
+    assert decoder.errors == 0
+    assert decoder.feed(b"\x05\0\x01\xff") == []
+    assert decoder.give_up() is None
+    assert decoder.give_up() is None
+    assert (decoder.errors, decoder.waiting) == (1, 0)
 
 
 def test_firmware_versions() -> None:
@@ -138,7 +152,7 @@ def test_voltages_have_limits() -> None:
     mode = 0x17
     assert regulator.set_voltage(regulator.GAMMA, 1.15, mode).data.hex() == "214c02"
     for volts, ceiling in ((1.151, None), (0.999, None), (1.25, 1.2), (1.301, 1.5)):
-        with pytest.raises(regulator.VoltageError, match="outside"):
+        with pytest.raises(VoltageError, match="core voltage"):
             regulator.set_voltage(regulator.GAMMA, volts, mode, ceiling)
     assert regulator.set_voltage(regulator.GAMMA, 1.25, mode, 1.25).data[0] == 0x21
 

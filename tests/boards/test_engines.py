@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sv2rig.boards.engine import Damaged, Nonce, RangeDone, Reply, SliceFeed
-from sv2rig.boards.push_engine import PATIENCE, PushEngine, PushTiming, _pads
+from sv2rig.boards.push_engine import PATIENCE, PushEngine, PushTiming, pads
 from sv2rig.boards.table_engine import TableEngine
 from sv2rig.devices.slices import Slice
 from sv2rig.devices.work import Solution, Work
@@ -200,10 +200,10 @@ def test_idle_when_told_so() -> None:
 @given(wrong=st.integers(0, 63))
 def test_pads_come_to_every_slip(wrong: int) -> None:
     """A board that took `wrong` bytes of a frame of 64 is in step after some try."""
-    pads = _pads(64)
+    tries_of = pads(64)
     taken = wrong
     for _ in range(1200):
-        taken = (taken + next(pads)) % 64
+        taken = (taken + next(tries_of)) % 64
         if taken == 0:
             return
     raise AssertionError
@@ -211,10 +211,10 @@ def test_pads_come_to_every_slip(wrong: int) -> None:
 
 @pytest.mark.parametrize("wrong", [0, 63, 1])
 def test_the_likeliest_slips_are_mended_within_four_tries(wrong: int) -> None:
-    pads = _pads(64)
+    tries_of = pads(64)
     taken, tries = wrong, 0
     while True:
-        taken, tries = (taken + next(pads)) % 64, tries + 1
+        taken, tries = (taken + next(tries_of)) % 64, tries + 1
         if taken == 0:
             break
     assert tries <= 4

@@ -57,6 +57,7 @@ class RecordingSink:
     def __init__(self, board: Board) -> None:
         self.board = board
         self.found: list[Solution] = []
+        self.found_at: list[float] = []
         self.wrong = 0
         self.comm_errors = 0
         self.states: list[tuple[DeviceState, str]] = []
@@ -73,6 +74,7 @@ class RecordingSink:
             work = self.works[solution.work_id]
             if work.holds(solution) and solution.hash_value(work) <= work.ticket:
                 self.found.append(solution)
+                self.found_at.append(self.board.now())
             else:
                 self.wrong += 1
         self._changed.set()

@@ -39,6 +39,11 @@ class EmulatedBoard:
         if self._timer is not None:
             self._timer.cancel()
 
+    def plug_in(self) -> None:
+        """Power comes again."""
+        self.is_plugged = True
+        self.emulator.power_up(self._loop.time())
+
     def closed(self, port: int, line: MemoryLine) -> None:
         if self._lines.get(port) is line:
             del self._lines[port]

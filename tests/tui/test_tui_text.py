@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from tui_scenes import NOW, device
 
+from sv2rig.tui import panels
 from sv2rig.tui.history import RateHistory
 from sv2rig.tui.text import cell, count, fit, fit_middle, plain, quantity, short_url
 
@@ -126,3 +128,17 @@ def test_a_drawing_has_its_size(rates: list[float | None], width: int, height: i
         history.add(second, rate)
     rows = history.draw(width, height).rows
     assert [len(row) for row in rows] == [width] * height
+
+
+@pytest.mark.parametrize("width", [76, 116])
+def test_a_boards_detail_says_how_well_its_rate_is_proved_and_what_its_line_damaged(
+    width: int,
+) -> None:
+    board = device(1, hashrate_error=0.0316, comm_errors=1234, name="a board of a long name " * 3)
+    lines = panels.device_detail(board, NOW, width)
+    assert all(line.cell_len <= width for line in lines)
+    assert "proved ±3.2 %" in lines[1].plain
+    assert "comm errors 1234" in lines[1].plain
+    calm = panels.device_detail(device(0), NOW, width)[1].plain
+    assert "proved" not in calm
+    assert "comm" not in calm
