@@ -56,6 +56,7 @@ class FreeRunningEngine:
         self.wire = dialect.wire(self._is_right)
         self._host = host
         self._ticket = ticket
+        self.golden_answers = 0  # what the self-test's work was answered with
         self._feed = SliceFeed(lambda _work: 0, host.exhausted)
         self._golden = of_whole_range(dialect.golden)
         self._is_after_golden = True  # the self-test's work is what the board searches
@@ -142,6 +143,7 @@ class FreeRunningEngine:
             self.offsets = (match.offset,)
             self._right(match, now)
         elif self._is_golden(nonce):
+            self.golden_answers += 1
             self._is_of_before(now)
         else:
             self._wrong(nonce, now)

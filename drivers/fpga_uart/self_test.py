@@ -39,6 +39,7 @@ class SelfTest:
     ticket: int
     offsets: Sequence[int]
     rate_hs: float
+    answered: int = 0  # right nonces of the golden work
 
     async def ping(self) -> None:
         """PyFPGA's: BoardError if nothing answers."""
@@ -60,8 +61,9 @@ class SelfTest:
         listener = self._listener()
         for _ in range(PROBES):
             self.talk.forget()
-            self.talk.write(self.dialect.flush + golden.frame)
+            self._send(golden)
             verdict = await listener.verdict([Searched(0, of_whole_range(golden))], wait_s)
+            self.answered = listener.votes.given
             if verdict is not None:
                 return verdict[1]
         raise BoardError(f"{listener.what_came}: {self._is_it}")
@@ -84,6 +86,7 @@ class SelfTest:
             self.talk.write(frame)
             searched = [Searched(0, of_whole_range(golden)), *out_of_step(sent)]
             verdict = await listener.verdict(searched, left_s)
+            self.answered = listener.votes.given
             if verdict is not None:
                 slip, offset = verdict
                 if slip:
@@ -103,7 +106,7 @@ class SelfTest:
         loop = asyncio.get_running_loop()
         for _ in range(2):
             self.talk.forget()
-            self.talk.write(self.dialect.flush + test.frame)
+            self._send(test)
             await self.talk.line.drain()
             since = loop.time()
             if await self._is_answered(test, since + test.hashes / SLOWEST_MEASURED_HS):
@@ -124,6 +127,11 @@ class SelfTest:
                 if isinstance(reply, Nonce) and corrected(reply.nonce, self.offsets[0]) == last:
                     return True
         return False
+
+    def _send(self, known: Probe) -> None:
+        if self.dialect.flush:
+            self.talk.write(self.dialect.flush)
+        self.talk.write(known.frame)
 
     def _listener(self) -> _Listener:
         hypotheses = len(self.offsets) * max(1, self.dialect.frame_bytes)
