@@ -102,7 +102,7 @@ class ZtexBoard(UsbBoard):
         given = self.plug.options.get("bitstream")
         if not given:
             raise missing(wanted, self.plug.sighting.usb_path)
-        return await self._loop.run_in_executor(None, _read_bitstream, given, wanted)
+        return await self.usb.do(lambda _line: _read_bitstream(given, wanted))
 
 
 def _read_bitstream(given: str, wanted: str) -> bytes:

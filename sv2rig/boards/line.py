@@ -30,11 +30,12 @@ class BoardError(Exception):
 @dataclass(frozen=True, slots=True)
 class LineProfile:
     """How a port is opened. `dtr` and `rts` are set right after, because Linux raises both and on
-    some boards that is the reset."""
+    some boards that is the reset. `mark_parity`: a ninth bit, always 1, as a second stop bit."""
 
     baud: int = 115200
     dtr: bool = True
     rts: bool = True
+    mark_parity: bool = False
 
 
 class Line(Protocol):
