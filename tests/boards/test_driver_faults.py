@@ -21,6 +21,8 @@ from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.push_engine import PushEngine
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
+from sv2rig.drivers.bitaxe_raw import driver as bitaxe
+from sv2rig.drivers.bitaxe_raw import emulator as bitaxe_emulator
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
 from sv2rig.drivers.fpga_uart import driver as fpga
@@ -102,6 +104,7 @@ KINDS = [
         )
         for dialect in ("kc705", "pyfpga", "makomk")
     ),
+    Kind("bitaxe_raw", bitaxe.make, bitaxe_emulator.EMULATOR, framed=True, port=1),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
