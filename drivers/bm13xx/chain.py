@@ -27,6 +27,7 @@ from sv2rig.drivers.bm13xx.protocol import (
 from sv2rig.drivers.bm13xx.wire import ChainWire
 
 START_BAUD = 115_200
+LEAVE_S = 0.05  # a USB bridge still holds bytes when the system thinks that they have left
 SWITCH_S = 0.01  # after the last byte has left, before the line is used at its new speed
 ANSWER_S = 0.5
 TRIES = 3
@@ -144,7 +145,9 @@ class Chain:
 
     def _make_engine(self) -> None:
         self.wire = ChainWire(self.chip, self._register)
-        engine = TableEngine(self.wire, self._board, self._seconds_of, self.wire.rolled)
+        engine = TableEngine(
+            self.wire, self._board, self._seconds_of, self.wire.rolled, self._board.patience_s
+        )
         self._board.set_engine(engine)
 
     def _seconds_of(self, piece: Slice) -> float:
@@ -160,6 +163,7 @@ class Chain:
         divider = reg.uart_divider(baud)
         self._talk.write(startup.set_line_speed(self.chip, divider).frame)
         await self._talk.line.drain()
+        await asyncio.sleep(LEAVE_S)
         self._talk.line.set_baud(_exact(baud))
         for _ in range(TRIES):
             await asyncio.sleep(SWITCH_S)

@@ -27,7 +27,7 @@ class TelemetryPort:
         self.version = TelemetryVersion.of(answer[0])
         if self.version is None:
             raise BoardError(
-                f"its telemetry is of version {answer[0]:02x}, not 1x or 2x: please report it"
+                f"its telemetry is of version {answer[0]:02x}, 1x and 2x are known: report it"
             )
 
     async def set(self, request: bytes) -> None:

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Plug:
     """What a board is made from, and what outlives it when it is unplugged: its supervisor, what
-    is known of its heat, `settings`, which the user made, and `tuning`, the record of a search for
-    the best frequency (sv2rig.boards.tuning_run). `options` are the words of `--device`."""
+    is known of its heat, `settings`, which the user made, what its driver `found` and need not find
+    again, and `tuning`, the record of a search for the best frequency (sv2rig.boards.tuning_run).
+    `options` are the words of `--device`."""
 
     device_id: str
     sighting: Sighting
     options: dict[str, str] = field(default_factory=dict)
     settings: dict[str, float] = field(default_factory=dict)
+    found: dict[str, float] = field(default_factory=dict)
     limits: SupervisorLimits = field(default_factory=SupervisorLimits)
     supervisor: Supervisor = field(init=False)
     thermal: Thermal | None = None

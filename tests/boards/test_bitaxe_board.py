@@ -122,10 +122,14 @@ def test_power_comes_before_reset_is_released_and_goes_after_it_is_held() -> Non
             (pins["reset_released"], pins["volts"], pins["fan_percent"])
             for pins in bench.emulator.seen
         ]
-        assert seen == [
-            (0, 1.15 - 0.15 / 512 * 0, 100),
-            (0, 0, 100),
-        ] or seen  # replaced below
+        assert (
+            seen
+            == [
+                (0, 1.15 - 0.15 / 512 * 0, 100),
+                (0, 0, 100),
+            ]
+            or seen
+        )  # replaced below
         print(seen)
 
     run_virtual(main())
