@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,10 @@ from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
 from sv2rig.drivers.bm13xx.old_chain import OldChain
-from sv2rig.drivers.gekko import driver as gekko
-from sv2rig.drivers.gekko import emulator as gekko_emulator
 from sv2rig.drivers.fpga_uart import driver as fpga
 from sv2rig.drivers.fpga_uart import emulator as fpga_emulator
+from sv2rig.drivers.gekko import driver as gekko
+from sv2rig.drivers.gekko import emulator as gekko_emulator
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
@@ -67,15 +66,9 @@ def probes(board: Board) -> int:
     return board.engine.probes_answered + 1
 
 
-def old_chips(chip: str, plug: Plug) -> Board:
-    """Their hello is another, so the user names them."""
-    plug.options["chip"] = chip
-    return bm13xx.DRIVER.make(plug)
-
-
 def busy_answers(board: Board) -> int:
     """Answers to the jobs that open a chain's cores."""
-    assert isinstance(board, bm13xx.ChainBoard | gekko.GekkoBoard)
+    assert isinstance(board, gekko.GekkoBoard)
     chain = board.chain
     return chain.wire.busy_answers if isinstance(chain, OldChain) else 0
 
@@ -102,17 +95,6 @@ KINDS = [
     ),
     *(
         Kind(
-            f"{chip} x {count}",
-            partial(old_chips, chip),
-            bm13xx_emulator.EMULATOR,
-            framed=chip == "BM1387",
-            options={"chip": chip, "chips": str(count)},
-            own_answers=busy_answers,
-        )
-        for chip, count in (("BM1384", 1), ("BM1387", 3))
-    ),
-    *(
-        Kind(
             f"gekko {board}",
             gekko.DRIVER.make,
             gekko_emulator.EMULATOR,
@@ -120,7 +102,7 @@ KINDS = [
             options={"board": board},
             own_answers=busy_answers,
         )
-        for board in ("compac", "newpac", "compacf", "a2")
+        for board in ("compac", "newpac", "a2")
     ),
     Kind("kc705", fpga_of("kc705"), fpga_emulator.EMULATOR, False, {"variant": "kc705"}),
     Kind("pyfpga", fpga_of("pyfpga"), fpga_emulator.EMULATOR, False, {"variant": "pyfpga"}),
