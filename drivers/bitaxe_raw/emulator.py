@@ -200,7 +200,7 @@ class EmulatedControlBoard:
 
 def _identity(model: BoardModel, serial: str | None) -> Identity:
     if model.ember:
-        return Identity("bitaxe_raw", 0x1209, 0x256F, 0x0301, "256F", "EmberOne00", serial)
+        return Identity("bitaxe_raw", 0x1209, 0x256F, 0x0310, "256F", "EmberOne00", serial)
     return Identity("bitaxe_raw", 0xC0DE, 0xCAFE, 0x0010, "OSMU", "Bitaxe", serial)
 
 

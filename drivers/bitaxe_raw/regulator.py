@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 
+from sv2rig.devices.voltage import VoltageError, check_voltage
 from sv2rig.drivers.bitaxe_raw.protocol import Transfer
 
 TPS546 = 0x24
@@ -24,10 +25,6 @@ IC_DEVICE_ID = 0xAD
 _OFF, _ON = 0x00, 0x80
 _BOTH_SWITCHES = 0x1F  # on by command and by pin, active high, with the turn-off delay
 _MANTISSA_MAX = 1023
-
-
-class VoltageError(ValueError):
-    """A core voltage outside what the board may be given."""
 
 
 class Status(IntFlag):
@@ -140,13 +137,13 @@ class RegulatorProfile:
 
     def check(self, volts: float, ceiling: float | None = None) -> float:
         """`volts`, if it may be set: never above the default without a ceiling that allows it."""
-        highest = min(self.maximum, self.default if ceiling is None else ceiling)
-        if not self.minimum <= volts <= highest:
+        allowed = check_voltage(volts, self.default, ceiling)
+        if not self.minimum <= allowed <= self.maximum:
             raise VoltageError(
-                f"{volts:g} V is outside {self.minimum:g} to {highest:g} V; "
-                "set the device's maximum voltage to allow more"
+                f"core voltage {volts:g} V is outside what this board can have:"
+                f" {self.minimum:g} to {self.maximum:g} V"
             )
-        return volts
+        return allowed
 
 
 GAMMA = RegulatorProfile(

@@ -48,6 +48,7 @@ class Chain:
         self.chip: Chip
         self.count = 0
         self.mhz = START_MHZ
+        self._speed = START_BAUD
         self.counted_hs: float | None = None
         self._counted: dict[int, tuple[float, int]] = {}
         self._rates: dict[int, float] = {}
@@ -61,16 +62,24 @@ class Chain:
         """To a chain that waits for jobs at `mhz`: from one whose reset has just been released, at
         115200 baud, or where nothing resets it, from the speed that an earlier program left it at.
         BoardError says what did not answer."""
-        self.chip, self.count, speed = await self._hello(fast_baud)
+        await self.find(fast_baud)
+        await self.configure(mhz, fast_baud)
+
+    async def find(self, fast_baud: int | None) -> None:
+        """The first half of start_up: which chips there are, and how many."""
+        self.chip, self.count, self._speed = await self._hello(fast_baud)
         self._check_count()
         self.mhz = START_MHZ
+
+    async def configure(self, mhz: float, fast_baud: int | None) -> None:
+        """The second half: the chips that were found."""
         self._make_engine()
         places = addresses(self.count)
         bits = self.ticket_bits(mhz)
         if self._board.plug.sighting.emulator is None:
             self._board.ticket = (1 << 256 - bits) - 1
         await self._run(startup.configure(self.chip, places, bits, reg.ROLLABLE_BITS))
-        if fast_baud is not None and speed == START_BAUD:
+        if fast_baud is not None and self._speed == START_BAUD:
             await self._raise_speed(fast_baud)
         await self.set_clock(mhz)
         self._talk.forget()
@@ -91,8 +100,11 @@ class Chain:
         places = addresses(self.count)
         await self._run(startup.start_mining(self.chip, setting, places, reg.ROLLABLE_BITS))
         self.wire.restart_mask()
-        if self._board.plug.sighting.emulator is None:
+        claims = self._board.plug.sighting.emulator
+        if claims is None:
             self._board.rate_hs = self.chip.hash_rate(mhz, self.count)
+        else:  # what it claims is its rate at the usual clock
+            self._board.rate_hs = claims.rate_hs * mhz / self.chip.default_mhz
 
     def poll_counters(self) -> None:
         """Ask for the chips' own hash counters; the answers come among the nonces."""

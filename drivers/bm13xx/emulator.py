@@ -5,8 +5,11 @@ from __future__ import annotations
 from sv2rig.devices.sighting import EmulatorClaims
 from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
+from sv2rig.drivers.bm13xx.emulated_old_chain import OLD_MODELS, EmulatedOldChain
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
 from sv2rig.emulation.wires import Wires
+
+_NAMES = (*MODELS, *OLD_MODELS)
 
 
 class EmulatedHashBoard:
@@ -15,11 +18,15 @@ class EmulatedHashBoard:
     ports = ("data",)
 
     def __init__(self, chip: str, chips: int, options: EmulatorOptions) -> None:
-        if chip not in MODELS:
-            raise ValueError(f"chip {chip!r}: one of {', '.join(MODELS)}")
+        if chip not in _NAMES:
+            raise ValueError(f"chip {chip!r}: one of {', '.join(_NAMES)}")
         self.identity = Identity("bm13xx")
         self.wires = Wires(self.ports)
-        self.chain = EmulatedChain(self.wires, 0, MODELS[chip], chips, options)
+        self.chain = (
+            EmulatedOldChain(self.wires, 0, OLD_MODELS[chip], chips, options)
+            if chip in OLD_MODELS
+            else EmulatedChain(self.wires, 0, MODELS[chip], chips, options)
+        )
         self.claims = EmulatorClaims(
             options.ticket_bits, self.chain.rate_hs, replay=bool(options.known)
         )
@@ -65,7 +72,7 @@ EMULATOR = EmulatorKind(
     "a chain of BM13xx chips on a UART, as a hash board has it",
     make,
     {
-        "chip": f"{', '.join(MODELS)} (BM1370)",
+        "chip": f"{', '.join(_NAMES)} (BM1370)",
         "chips": "how many chips, 1 to 126 (1)",
     },
 )

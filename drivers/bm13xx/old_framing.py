@@ -6,7 +6,7 @@ with protocol.py but the shape of what comes back. facts/boards.md 2.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sv2rig.boards.byte_order import mid_rev, tail_rev
@@ -26,12 +26,14 @@ class OldChip:
     """BM1384 or BM1387.
 
     Jobs have ids from 0 to `job_ids` - 1. A job of four midstates (BM1387) takes four ids: a
-    reply carries the job's id plus the midstate's index.
+    reply carries the job's id plus the midstate's index. `default_mhz` is its usual clock.
     """
 
     name: str
     chip_id: int
     cores: int
+    lowest_mhz: float
+    default_mhz: float
     job_ids: int
     reply_length: int
     midstate_counts: tuple[int, ...]
@@ -45,13 +47,17 @@ class OldChip:
         return reply_id - reply_id % midstates, reply_id % midstates
 
 
-BM1384 = OldChip("BM1384", 0x1384, 55, 0x20, 5, (1,))
-BM1387 = OldChip("BM1387", 0x1387, 114, 0x80, 7, (1, 4))
+BM1384 = OldChip("BM1384", 0x1384, 55, 100.0, 200.0, 0x20, 5, (1,))
+BM1387 = OldChip("BM1387", 0x1387, 114, 50.0, 500.0, 0x80, 7, (1, 4))
 OLD_CHIPS = {one.chip_id: one for one in (BM1384, BM1387)}
 
 # Answers to an idle job (zero midstate, tail of ones): no share, but the cores are alive.
 BUSY_NONCES = frozenset((bytes.fromhex("7203ea83"), bytes.fromhex("e16bf809")))
-_BUSY_TAIL = b"\xff" * 12
+
+
+def busy_tail(chip: OldChip) -> bytes:
+    """What stands for header bytes 64..75 in a chip's busy jobs; their midstate is zero."""
+    return bytes(12) if chip is BM1384 else b"\xff" * 12
 
 
 def _sealed(body: bytes) -> bytes:
@@ -103,7 +109,7 @@ def job_1387(job_id: int, tail: bytes, midstates: Sequence[Sequence[int]]) -> by
 
 def busy_job_1387(job_id: int, midstates: int) -> bytes:
     """A job that keeps cores busy, or opens them; replies are in BUSY_NONCES."""
-    return _job_1387(job_id, _BUSY_TAIL, [bytes(32)] * midstates)
+    return _job_1387(job_id, busy_tail(BM1387), [bytes(32)] * midstates)
 
 
 def _job_1387(job_id: int, words: bytes, midstates: Sequence[bytes]) -> bytes:
@@ -148,7 +154,7 @@ def job_1384(
 
 def busy_job_1384(job_id: int) -> bytes:
     """A job that keeps cores busy: zeros, the id apart."""
-    return _job_1384(job_id, bytes(12), bytes(32), 0, 0)
+    return _job_1384(job_id, busy_tail(BM1384), bytes(32), 0, 0)
 
 
 def _job_1384(job_id: int, words: bytes, midstate: bytes, ticket: int, counting: int) -> bytes:
@@ -169,12 +175,15 @@ class OldDecoder:
 
     A reply is known by its last byte: CRC5 over all of it, on BM1384 for registers only (a nonce
     ends in 80..9f, its id, which one wrong place in eight also does). Where that fails one byte is
-    dropped. Never raises, and keeps less than one reply. Call `reset` when the line has been
-    silent: what is held then is the rest of a damaged reply.
+    dropped. Such checks are weak: so there are no registers where none was asked for (`proves` is
+    given), and a nonce that is not one gives way to one that is, where that begins within it.
+    Never raises, and keeps less than one reply. Call `reset` when the line has been silent: what is
+    held then is the rest of a damaged reply.
     """
 
-    def __init__(self, chip: OldChip) -> None:
+    def __init__(self, chip: OldChip, proves: Callable[[NonceReply], bool] | None = None) -> None:
         self._chip = chip
+        self._proves = proves
         self._length = chip.reply_length
         self._held = b""
         self.damage = Damage()
@@ -200,7 +209,8 @@ class OldDecoder:
         at = 0
         while at + self._length <= len(buffer):
             reply = self._reply(buffer[at : at + self._length])
-            if reply is None:
+            after = buffer[at + 1 : at + 2 * self._length - 1]
+            if reply is None or not self._is_in_step(reply, after):
                 self.damage.drop(1, self._length, found)
                 at += 1
                 continue
@@ -211,7 +221,20 @@ class OldDecoder:
         self._held = buffer[at:]
         return found
 
+    def _is_in_step(self, reply: Reply, after: bytes) -> bool:
+        """Whether it may be taken for a reply, from what comes after its first byte."""
+        if self._proves is None:
+            return True
+        if not isinstance(reply, NonceReply):
+            return False
+        if self._proves(reply):
+            return True
+        others = (self._reply(after[at : at + self._length]) for at in range(self._length - 1))
+        return not any(isinstance(other, NonceReply) and self._proves(other) for other in others)
+
     def _reply(self, frame: bytes) -> Reply | None:
+        if len(frame) < self._length:
+            return None
         last = frame[-1]
         if self._chip is BM1384:
             if 0x80 <= last <= 0x80 | _MAX_ID_1384:

@@ -1,80 +1,38 @@
-"""The life of a board: open its ports, make it safe, start it up, mine, and what follows a fault.
+"""The base of all drivers: a board as a Device of the rig, and as the Host of its engine.
 
 A driver subclasses Board: it names its ports, makes an engine (sv2rig.boards.engine) and overrides
-the steps below that its hardware needs. Everything runs on the event loop. One board's trouble
-stays its own: whatever goes wrong ends in a state with a reason.
+the steps of its life (sv2rig.boards.life) that its hardware needs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from sv2rig.bitcoin.target import expected_hashes
-from sv2rig.boards.engine import Engine
-from sv2rig.boards.line import BoardError, Line, LineError, LineLostError, LineProfile, Talk
-from sv2rig.boards.serial_line import open_serial
-from sv2rig.boards.turns import Turns
+from sv2rig.boards.life import SECURE_S, BoardLife
+from sv2rig.boards.line import BoardError, LineLostError, LineProfile
+from sv2rig.boards.plug import Plug as Plug
 from sv2rig.devices.device import (
     Capabilities,
     DeviceInfo,
     DeviceSink,
-    DeviceState,
     Setting,
     Shape,
     Telemetry,
 )
-from sv2rig.devices.fault import FaultKind
-from sv2rig.devices.sighting import Sighting
-from sv2rig.devices.supervisor import RUNNING, Supervisor
-from sv2rig.devices.supervisor_limits import SupervisorLimits
-from sv2rig.devices.thermal import Thermal
 from sv2rig.devices.work import Solution, Work
 
-if TYPE_CHECKING:
-    from sv2rig.boards.usb import UsbLine
-
-POLL_S = 1.0
-SECURE_S = 10.0  # a board that takes longer to be made safe does not answer
-STARTING = frozenset({DeviceState.INIT, DeviceState.RESETTING})
 ONE_IN_2_32 = (1 << 224) - 1  # what chips report unless told otherwise: 32 zero bits
 VERSION_BITS = 16  # what boards are given of BIP320's bits, to cut as their hardware likes
 
 
-@dataclass(slots=True)
-class Plug:
-    """What a board is made from, and what outlives it when it is unplugged: its supervisor, and
-    `settings`, which the user made. `options` are the words of `--device`."""
-
-    device_id: str
-    sighting: Sighting
-    options: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, float] = field(default_factory=dict)
-    limits: SupervisorLimits = field(default_factory=SupervisorLimits)
-    supervisor: Supervisor = field(init=False)
-    turns: Turns = field(default_factory=Turns)
-    open_line: Callable[[str, LineProfile], Line] = open_serial
-    open_usb: Callable[[Sighting], UsbLine] | None = None  # None: sv2rig.boards.usb.open_usb
-
-    def __post_init__(self) -> None:
-        self.supervisor = Supervisor(self.limits)
-
-
-class Board:
-    """A board on one or more ports (sv2rig.devices.device.Device).
-
-    Override `start_up` and what else applies; the names without underscore are for drivers:
-    `talks` (one Talk a port, open from make_safe to the end), `rate_hs` (set it in start_up if it
-    depends on what was found), `ticket`, `settings_now`, `damage` (count a communication error).
-    """
+class Board(BoardLife):
+    """A board on one or more ports (sv2rig.devices.device.Device, sv2rig.boards.engine.Host)."""
 
     driver: ClassVar[str]
     shape: ClassVar[Shape] = Shape.PUSH
-    data_port: ClassVar[int] = 0  # which port the engine speaks on
-    watts: float = 5.0
 
     def __init__(
         self,
@@ -86,71 +44,15 @@ class Board:
         hardware_ticket: int = ONE_IN_2_32,
     ) -> None:
         claims = plug.sighting.emulator
-        self.plug = plug
-        self.rate_hs = claims.rate_hs if claims else rate_hs
-        self.ticket = claims.ticket if claims else hardware_ticket
-        self.settings = tuple(settings)
-        self.talks: list[Talk] = []
-        self.engine: Engine
-        self.thermal: Thermal | None = None
-        self.name = name
-        self._profiles = tuple(profiles)
-        self._loop = asyncio.get_running_loop()
-        self._sink: DeviceSink
-        self._life: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._work: Work | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._telemetry = Telemetry()
-        self._lost: str | None = None
-        self._is_serving = self._is_stopping = self._is_safe = self._wants_shown = False
-        self._changes: set[str] = set()
+        super().__init__(
+            plug,
+            name,
+            claims.rate_hs if claims else rate_hs,
+            profiles,
+            settings,
+            claims.ticket if claims else hardware_ticket,
+        )
         self._proved_hashes = 0.0
-        self._reply_hashes = float(expected_hashes(self.ticket))
-
-    # -- what drivers override
-
-    async def make_safe(self) -> None:
-        """Stop the hashing and cool: before the first job, after a fault, at the end. The ports
-        are open; the board may be in any state."""
-
-    async def start_up(self) -> None:
-        """From safe to ready: BoardError if the board does not do what it should."""
-
-    async def poll(self) -> Telemetry:
-        """The readings, once a second."""
-        return Telemetry()
-
-    async def apply(self, _name: str, value: float) -> None:
-        """A setting changed while the board runs (it is in plug.settings already)."""
-
-    async def shut_down(self) -> None:
-        """The end in order, for hardware that must cool: returns when it may be left alone."""
-        await self.make_safe()
-
-    async def show_itself(self) -> None:
-        """Blink, for a person who looks for it."""
-
-    # -- for drivers
-
-    def setting(self, name: str) -> float:
-        """What the user set, or the default."""
-        default = next(s.default for s in self.settings if s.name == name)
-        return self.plug.settings.get(name, default)
-
-    def now(self) -> float:
-        """The loop's monotonic seconds."""
-        return self._loop.time()
-
-    def set_engine(self, engine: Engine) -> None:
-        """For boards that know only after start-up what they are."""
-        self.engine = engine
-
-    def damage(self, reason: str) -> None:
-        """Count a communication error (Host.comm_error)."""
-        self.plug.supervisor.comm_error(self._loop.time())
-        if self._life is not None:  # secure() has no rig to tell
-            self._sink.comm_error(self.plug.device_id, reason)
 
     # -- Device
 
@@ -207,11 +109,13 @@ class Board:
             await asyncio.wait([self._life])
 
     async def secure(self) -> None:
-        """Without a rig: open it, make it safe, let it go. LineError or BoardError say why not."""
+        """Without a rig: open it, make it safe, let it cool, let it go. LineError or BoardError
+        say why not."""
         try:
             self._open()
             async with asyncio.timeout(SECURE_S):
                 await self.make_safe()
+            await self._cool()
         except TimeoutError:
             raise BoardError(f"it does not answer within {SECURE_S:g} s") from None
         finally:
@@ -263,198 +167,16 @@ class Board:
     def comm_error(self, reason: str) -> None:
         self.damage(reason)
 
-    # -- the life
+    # -- the engine's bytes and timers
 
-    async def _live(self) -> None:
-        supervisor = self.plug.supervisor
-        try:
-            supervisor.opened(self._loop.time())
-            while not self._is_stopping and supervisor.state is not DeviceState.LOST:
-                self._settle()
-                await self._next_step(supervisor.state)
-            if self._is_stopping:
-                await self._end_in_order()
-        except Exception as error:  # a fault in a driver ends its board, never the rig
-            self._tell(DeviceState.DEAD, f"fault in the driver: {error!r}; please report it")
-        finally:
-            self._pause_engine()
-            self._close()
-            self._settle()
-
-    async def _next_step(self, state: DeviceState) -> None:
-        """What the state asks for, once; trouble becomes a new state."""
-        try:
-            if state in STARTING:
-                await self._start()
-            elif state in RUNNING:
-                await self._run_a_while()
-            else:
-                await self._rest(state)
-        except LineLostError as lost:
-            self._pause_engine()
-            self.plug.supervisor.lost(self._loop.time(), str(lost))
-        except (LineError, BoardError) as error:
-            self._fail(FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION, error)
-
-    async def _start(self) -> None:
-        limit_s = self.plug.limits.start_limit_s
-        plug = self.plug
-        self._close()
-        if not await plug.turns.take(plug.device_id, plug.sighting.usb_path, self.watts):
-            self._check_line()
-            return
-        self._open()
-        try:
-            async with asyncio.timeout(limit_s):
-                await self.make_safe()
-                await self.start_up()
-        except TimeoutError:
-            raise BoardError(f"no end of its start-up within {limit_s:g} s") from None
-        self._check_line()
-        now = self._loop.time()
-        self._reply_hashes = float(expected_hashes(self.ticket))
-        supervisor = self.plug.supervisor
-        supervisor.started(now)
-        supervisor.expect(now, self.rate_hs, self._reply_hashes)
-        self.engine.reset()
-        self._listen()
-        self._is_serving = True
-        self._settle()
+    def _serve(self) -> None:
+        super()._serve()
         if self._work is not None:
             self.assign(self._work)
-
-    async def _run_a_while(self) -> None:
-        await self._wait_until(self._loop.time() + POLL_S)
-        self._check_line()
-        if self._is_stopping:
-            return
-        changes, self._changes = self._changes, set()
-        for name in sorted(changes):
-            await self.apply(name, self.plug.settings[name])
-        await self._read_sensors()
-        if self._wants_shown:
-            self._wants_shown = False
-            await self.show_itself()
-        self._settle()
-        if self.plug.supervisor.state not in RUNNING:
-            self._pause_engine()
-            self._is_safe = False
-
-    async def _rest(self, state: DeviceState) -> None:
-        """Off: made safe once, then left alone until its time; one that cools is watched."""
-        self._check_line()  # one that is gone has no port: its path may be another's by now
-        if not self._is_safe:
-            self._is_safe = True
-            await self._make_safe_if_it_can()
-            if state is not DeviceState.COOLDOWN:
-                self._close()
-        if state is DeviceState.COOLDOWN:
-            await self._wait_until(self._loop.time() + POLL_S)
-            self._check_line()
-            await self._read_sensors()
-        else:
-            await self._wait_until(self.plug.supervisor.next_timeout())
-            self._check_line()
-
-    async def _make_safe_if_it_can(self) -> None:
-        """A board that no longer answers cannot be told."""
-        with suppress(LineError, BoardError, TimeoutError):
-            if not self._is_open:
-                self._open()
-            async with asyncio.timeout(self.plug.limits.start_limit_s):
-                await self.make_safe()
-
-    async def _read_sensors(self) -> None:
-        self._telemetry = await self.poll()
-        if self.thermal is not None:
-            now = self._loop.time()
-            heat = self.thermal.reading(now, self._telemetry.temperature_c)
-            self.plug.supervisor.heat(now, heat)
-
-    async def _end_in_order(self) -> None:
-        self._pause_engine()
-        if self.plug.supervisor.state not in RUNNING and self._is_safe:
-            return
-        try:
-            if self._is_open:
-                await self.shut_down()
-        except (LineError, BoardError) as error:
-            self._tell(DeviceState.DEAD, f"not known to be safe: {error}; switch it off")
-
-    async def _wait_until(self, when: float | None) -> None:
-        """Until then, or until something happens (None: only that)."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(when):
-                await self._wake.wait()
-        self._wake.clear()
-
-    def _check_line(self) -> None:
-        if self._lost is not None:
-            raise LineLostError(self._lost)
-
-    def _fail(self, kind: FaultKind, error: Exception) -> None:
-        self._pause_engine()
-        self._is_safe = False
-        self.plug.supervisor.fault(self._loop.time(), kind, str(error))
-
-    def _pause_engine(self) -> None:
-        self._is_serving = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _settle(self) -> None:
-        """Let the supervisor think, and pass on what it says."""
-        decision = self.plug.supervisor.on_time(self._loop.time())
-        if decision is not None:
-            self._tell(decision.state, decision.reason)
-
-    def _tell(self, state: DeviceState, reason: str) -> None:
-        self._sink.state_changed(self.plug.device_id, state, reason)
-
-    # -- ports and timers
-
-    @property
-    def _is_open(self) -> bool:
-        return bool(self.talks)
-
-    def _open(self) -> None:
-        self._close_lines()
-        for port, profile in zip(self.plug.sighting.ports, self._profiles, strict=False):
-            talk = Talk(self.plug.open_line(port.path, profile))
-            talk.when_lost(self._line_lost)
-            self.talks.append(talk)
-        if len(self.talks) < len(self._profiles):
-            raise LineError(
-                f"{self.name} needs {len(self._profiles)} ports, {len(self.talks)} were found: "
-                "is its kernel driver loaded?"
-            )
-
-    def _listen(self) -> None:
-        """The start-up is over: what comes is the engine's."""
-        self.talks[self.data_port].hand_over(self._received)
-
-    def _close_lines(self) -> None:
-        for talk in self.talks:
-            talk.line.close()
-        self.talks.clear()
-
-    def _close(self) -> None:
-        self._close_lines()
-        self.plug.turns.give_back(self.plug.device_id)
-
-    def _line_lost(self, reason: str) -> None:
-        if self._lost is None:
-            self._lost = reason
-            self._interrupt()
 
     def _stop_soon(self) -> None:
         self._is_stopping = True
         self._interrupt()
-
-    def _interrupt(self) -> None:
-        self.plug.turns.give_up(self.plug.device_id)
-        self._wake.set()
 
     def _received(self, data: bytes) -> None:
         self.engine.received(data, self._loop.time())

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from sv2rig.devices.fault import FaultKind
+
 
 class LineError(Exception):
     """The port cannot be opened: says why and what to do."""
@@ -17,17 +19,23 @@ class LineLostError(LineError):
 
 
 class BoardError(Exception):
-    """The board does not do what it should: says what was expected and what came."""
+    """The board does not do what it should: says what was expected and what came. `kind`: as what
+    it counts, where that is more than a start-up or a communication that failed."""
+
+    def __init__(self, text: str, kind: FaultKind | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
 class LineProfile:
     """How a port is opened. `dtr` and `rts` are set right after, because Linux raises both and on
-    some boards that is the reset."""
+    some boards that is the reset. `mark_parity`: a ninth bit, always 1, as a second stop bit."""
 
     baud: int = 115200
     dtr: bool = True
     rts: bool = True
+    mark_parity: bool = False
 
 
 class Line(Protocol):

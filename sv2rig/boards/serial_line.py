@@ -138,6 +138,8 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
     port.timeout = 0
     port.dtr = profile.dtr
     port.rts = profile.rts
+    if profile.mark_parity:
+        port.parity = serial.PARITY_MARK
     try:
         port.open()
     except (serial.SerialException, OSError) as error:

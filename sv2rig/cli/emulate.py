@@ -138,7 +138,8 @@ def _make(
 ) -> Emulator:
     from sv2rig.emulation.emulator import EmulatorOptions
     from sv2rig.emulation.faults import FaultyBoard, WrongNonces
-    from sv2rig.emulation.usb_device import UsbFunction
+    from sv2rig.emulation.usb_device import UsbBoard
+    from sv2rig.emulation.usb_faults import FaultyUsb
 
     own = {name: value for name, value in more.items() if name in kind.more}
     try:
@@ -147,12 +148,10 @@ def _make(
         raise UserError(f"{kind.name}: {error}") from error
     if not any(plan.on_bytes for plan in plans):
         return board
-    if isinstance(board, UsbFunction):
-        raise UserError(
-            f"--fault: {kind.name} has no serial bytes to damage; "
-            "nonces, unplug and replug are possible"
-        )
-    return FaultyBoard(board, plans)
+    try:
+        return FaultyUsb(board, plans) if isinstance(board, UsbBoard) else FaultyBoard(board, plans)
+    except ValueError as error:
+        raise UserError(f"--fault: {error}") from error
 
 
 def _plans(faults: Sequence[str] | None) -> list[FaultPlan]:
@@ -196,7 +195,8 @@ def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> N
 def _device(board: ServedBoard) -> str:
     """What --device takes."""
     where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
-    return f"{where}?driver={board.board.identity.driver}"
+    options = {"driver": board.board.identity.driver, **board.files}
+    return f"{where}?{'&'.join(f'{name}={value}' for name, value in options.items())}"
 
 
 def _tell(bus: Bus, json: bool) -> None:

@@ -101,6 +101,7 @@ class Telemetry:
     fan_percent: float | None = None
     power_w: float | None = None
     counted_hs: float | None = None
+    fan_rpm: float | None = None
 
 
 class DeviceSink(Protocol):

@@ -28,6 +28,9 @@ class Golden:
     nonce: bytes
 
 
+NO_GOLDEN = Golden(HeaderBase((0,) * 8, bytes(12)), bytes(4))  # a work that nobody sends
+
+
 class UartBoard:
     """Reads at its own baud only, searches one work at a time, replies with nonces.
 
@@ -38,7 +41,7 @@ class UartBoard:
     ports: tuple[str, ...] = ("data",)
 
     def __init__(
-        self, identity: Identity, options: EmulatorOptions, baud: int, golden: Golden
+        self, identity: Identity, options: EmulatorOptions, baud: int, golden: Golden = NO_GOLDEN
     ) -> None:
         rate_hs = DEFAULT_RATE_HS if options.rate_hs is None else options.rate_hs
         self.identity = identity

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from sv2rig.emulation.emulator import Emulator, Identity
 
@@ -101,13 +101,9 @@ class UsbFunction(Protocol):
         """The bus was reset."""
 
 
+@runtime_checkable
 class UsbBoard(Emulator, UsbFunction, Protocol):
     """An emulated board on USB: both sides of its life, and one port in its ledger."""
-
-
-def is_usb_board(board: Emulator) -> TypeGuard[UsbBoard]:
-    """Whether it is driven over libusb, not over serial ports."""
-    return hasattr(board, "control_in")
 
 
 def standard_string(identity: Identity, setup: Setup) -> bytes | None:

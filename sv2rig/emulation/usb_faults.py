@@ -6,7 +6,7 @@ Byte faults are for the tests that every driver has to pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from sv2rig.emulation.faults import Direction, FaultPlan
@@ -20,6 +20,11 @@ class FaultyUsb:
     shortens a transfer, `silence` leaves it unanswered. `stall` is the share that is refused."""
 
     def __init__(self, board: UsbBoard, plans: Sequence[FaultPlan], stall: float = 0.0) -> None:
+        """ValueError for a plan with a delay: a bus that answers late does not answer."""
+        if any(plan.delay for plan in plans):
+            raise ValueError(
+                "delay: a USB device that answers late is one that does not; use silence"
+            )
         self.board = board
         self.plans = tuple(plans)
         self.identity = board.identity
@@ -27,7 +32,8 @@ class FaultyUsb:
         self.ports = board.ports
         self.claims = board.claims
         self.wires = board.wires
-        self._stall = stall
+        self.files: Mapping[str, bytes] = getattr(board, "files", {})
+        self.stall = stall
         self._random = Random(f"usb {[plan.seed for plan in plans]}")
         self._since = 0.0
 
@@ -81,7 +87,7 @@ class FaultyUsb:
     def _may_fail(self, now: float) -> None:
         if any(plan.silent(now - self._since) for plan in self.plans):
             raise SilentError
-        if self._random.random() < self._stall:
+        if self._random.random() < self.stall:
             raise StallError("by plan")
 
     def _damaged(self, data: bytes, direction: Direction, first: int | None = None) -> bytes:

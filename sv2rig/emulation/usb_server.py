@@ -31,6 +31,7 @@ import usb.core
 from sv2rig.emulation.fake_usb import FakeUsbBackend, OpenDevice, Plugged
 
 LARGEST_MESSAGE = 1 << 20
+LONGEST_PATH = 107  # bytes of a unix socket's address (unix(7))
 _SEND_S = 1.0  # a host always reads its answer
 _LENGTH = struct.Struct(">I")
 _ON_HANDLES = frozenset({  # arguments beyond the handle are plain numbers, so are results
@@ -50,7 +51,10 @@ class UsbServer:
     """Serves a backend whose `wait` is None, on a unix socket and the running loop."""
 
     def __init__(self, backend: FakeUsbBackend, path: Path) -> None:
-        """Listens at once; a socket that a dead server left at `path` is replaced."""
+        """Listens at once; a socket that a dead server left at `path` is replaced. OSError, with
+        what to do, where a socket cannot have this path."""
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            raise OSError(f"{path} is too long for a socket: set XDG_RUNTIME_DIR to a shorter one")
         self._backend = backend
         self._path = path
         self._loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from board_sink import RecordingSink, plug_of, random_work
@@ -22,12 +23,14 @@ from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
+from sv2rig.drivers.fpga_uart import driver as fpga
+from sv2rig.drivers.fpga_uart import emulator as fpga_emulator
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import Direction, FaultPlan, FaultyBoard, WrongNonces
 
-REPLIES = 10_000
+REPLIES = 2_000
 TICKET_BITS = 10
 RATE_HS = 10_000.0
 # Nothing but the damage under test may end a run.
@@ -60,6 +63,14 @@ def probes(board: Board) -> int:
     return board.engine.probes_answered + 1
 
 
+def fpga_of(dialect: str) -> Callable[[Plug], Board]:
+    def make(plug: Plug) -> Board:
+        plug.options["dialect"] = dialect
+        return fpga.FpgaBoard(plug)
+
+    return make
+
+
 KINDS = [
     Kind("icarus", icarus.make, icarus_emulator.EMULATOR, framed=False, own_answers=probes),
     *(
@@ -72,6 +83,9 @@ KINDS = [
         )
         for chip, count in (("BM1397", 1), ("BM1362", 12), ("BM1370", 1))
     ),
+    Kind("kc705", fpga_of("kc705"), fpga_emulator.EMULATOR, False, {"variant": "kc705"}),
+    Kind("pyfpga", fpga_of("pyfpga"), fpga_emulator.EMULATOR, False, {"variant": "pyfpga"}),
+    Kind("makomk", fpga_of("makomk"), fpga_emulator.EMULATOR, False, {"variant": "makomk"}),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
@@ -167,6 +181,10 @@ def test_damaged_bytes(kind: Kind, direction: Direction) -> None:
     run_virtual(main())
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @kinds
 def test_unplugged_and_plugged_in_a_hundred_times(kind: Kind) -> None:
     """Nothing is left behind, and the board mines each time with what was set before."""
@@ -186,11 +204,7 @@ def test_unplugged_and_plugged_in_a_hundred_times(kind: Kind) -> None:
             assert sink.states[-1][0] is DeviceState.LOST
             assert bench.wires.open_lines == 0
             bench.wires.plug_in()
-            left = (
-                len(asyncio.all_tasks()),
-                threading.active_count(),
-                len(list(Path("/proc/self/fd").iterdir())),
-            )
+            left = (len(asyncio.all_tasks()), threading.active_count(), open_files())
             before = before or left
             assert left == before
 

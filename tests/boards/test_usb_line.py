@@ -165,6 +165,10 @@ def seen_at(path: Path) -> Sighting:
     )
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 async def in_thread(work: Any, *arguments: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
@@ -172,7 +176,7 @@ async def in_thread(work: Any, *arguments: Any) -> Any:
 async def test_over_a_socket_it_is_the_same(folder: Path, backend: FakeUsbBackend) -> None:
     path = folder / "usb"
     server = UsbServer(backend, path)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
 
     def use() -> UsbLine:
         line = open_usb(seen_at(path))
@@ -194,7 +198,7 @@ async def test_over_a_socket_it_is_the_same(folder: Path, backend: FakeUsbBacken
     server.close()
     assert not path.exists()
     await asyncio.sleep(0.01)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert open_files() <= before
     with pytest.raises(UsbLostError, match="socket"):
         open_usb(seen_at(path))
 

@@ -129,7 +129,7 @@ def test_known_answers_are_a_replay(environment: Mapping[str, str], tmp_path: Pa
         (("toy", "--fault", "gremlins=1"), "'gremlins' is no fault"),
         (("toy", "--chips", "3"), "no option 'chips' is known to toy"),
         (("toy", "--option", "colour"), "NAME=VALUE is wanted"),
-        (("ztex", "--fault", "delay=1"), "ztex has no serial bytes to damage"),
+        (("ztex", "--fault", "delay=1"), "a USB device that answers late"),
         (("toy", "--replay", "nowhere"), "--replay nowhere: "),
     ],
 )

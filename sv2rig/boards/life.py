@@ -1,0 +1,370 @@
+"""The life of a board: open its ports, make it safe, start it up, mine, and what follows a fault.
+
+Everything runs on the event loop. One board's trouble stays its own: whatever goes wrong ends in a
+state with a reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import ClassVar
+
+from sv2rig.bitcoin.target import expected_hashes
+from sv2rig.boards.board_ports import BoardPorts
+from sv2rig.boards.engine import Engine
+from sv2rig.boards.line import BoardError, LineError, LineLostError, LineProfile
+from sv2rig.boards.plug import Plug
+from sv2rig.devices.device import DeviceSink, DeviceState, Setting, Telemetry
+from sv2rig.devices.fan import Fan
+from sv2rig.devices.fault import FaultKind
+from sv2rig.devices.safe_stop import SafeStop
+from sv2rig.devices.supervisor import RUNNING
+from sv2rig.devices.thermal import Heat, HeatLevel, Thermal, ThermalLimits
+from sv2rig.devices.work import Work
+
+POLL_S = 1.0
+SECURE_S = 10.0  # a board that takes longer to be made safe does not answer
+LAST_CHANCE_S = 3.0  # the same, where the program is being torn down
+UNSAFE_RETRY_S = 10.0
+STARTING = frozenset({DeviceState.INIT, DeviceState.RESETTING})
+
+
+class BoardLife(BoardPorts):
+    """Override `start_up` and what else of "what drivers override" applies.
+
+    For drivers: `talks` (one Talk a port, open from make_safe to the end), `rate_hs` and `ticket`
+    (set them in start_up if they depend on what was found), `thermal` and `fan` (before poll is
+    called, or never), `heat_factor` (what to multiply the set clock with).
+    """
+
+    data_port: ClassVar[int] = 0  # which port the engine speaks on
+    has_power: ClassVar[bool] = False  # make_safe switches something off: it must not fail unseen
+    watts: float = 5.0
+
+    def __init__(
+        self,
+        plug: Plug,
+        name: str,
+        rate_hs: float,
+        profiles: Sequence[LineProfile],
+        settings: Sequence[Setting],
+        ticket: int,
+    ) -> None:
+        super().__init__(plug, name, profiles)
+        self.rate_hs = rate_hs
+        self.ticket = ticket
+        self.settings = tuple(settings)
+        self.engine: Engine
+        self.thermal: Thermal | None = None
+        self.fan: Fan | None = None
+        self.heat_factor = 1.0
+        self._loop = asyncio.get_running_loop()
+        self._sink: DeviceSink
+        self._life: asyncio.Task[None] | None = None
+        self._work: Work | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._telemetry = Telemetry()
+        self._fan_percent: float | None = None  # None: as make_safe left it
+        self._is_serving = self._is_stopping = self._is_safe = self._wants_shown = False
+        self._alarm: str | None = None
+        self._changes: set[str] = set()
+        self._reply_hashes = float(expected_hashes(self.ticket))
+
+    # -- what drivers override
+
+    async def make_safe(self) -> None:
+        """Stop the hashing and cool: before the first job, after a fault, at the end. The ports
+        are open; the board may be in any state."""
+
+    async def start_up(self) -> None:
+        """From safe to ready: BoardError if the board does not do what it should."""
+
+    async def poll(self) -> Telemetry:
+        """The readings, once a second; also of a board that was made safe, while it cools."""
+        return Telemetry()
+
+    async def apply(self, _name: str, value: float) -> None:
+        """A setting changed while the board runs (it is in plug.settings already)."""
+
+    async def throttle(self, _factor: float) -> None:
+        """Run at this part of the set clock: it became too hot, or is cooler again. Also in
+        `heat_factor`, where the next start_up finds it."""
+
+    async def set_fan(self, percent: float) -> None:
+        """What the fan should run at, where there is `fan`."""
+
+    async def each_second(self) -> None:
+        """What else is to be done once a second while it runs, after the readings."""
+
+    async def shut_down(self) -> None:
+        """The end in order: returns when the board may be left alone."""
+        await self.make_safe()
+        self._is_safe = True
+        await self._cool()
+
+    async def show_itself(self) -> None:
+        """Blink, for a person who looks for it."""
+
+    # -- for drivers
+
+    def setting(self, name: str) -> float:
+        """What the user set, or the default."""
+        default = next(s.default for s in self.settings if s.name == name)
+        return self.plug.settings.get(name, default)
+
+    def now(self) -> float:
+        """The loop's monotonic seconds."""
+        return self._loop.time()
+
+    def set_engine(self, engine: Engine) -> None:
+        """For boards that know only after start-up what they are."""
+        self.engine = engine
+
+    def watch_heat(self, limits: ThermalLimits) -> None:
+        """Throttle, cool down and cut off by what `poll` reads from now on. What is known of the
+        board's heat outlives an unplug."""
+        if self.plug.thermal is None:
+            self.plug.thermal = Thermal(limits, self._loop.time())
+        self.thermal = self.plug.thermal
+
+    def damage(self, reason: str) -> None:
+        """Count a communication error (Host.comm_error)."""
+        self.plug.supervisor.comm_error(self._loop.time())
+        if self._life is not None:  # secure() has no rig to tell
+            self._sink.comm_error(self.plug.device_id, reason)
+
+    # -- the life
+
+    async def _live(self) -> None:
+        supervisor = self.plug.supervisor
+        try:
+            supervisor.opened(self._loop.time())
+            while not self._is_stopping and supervisor.state is not DeviceState.LOST:
+                self._settle()
+                await self._next_step(supervisor.state)
+            if self._is_stopping:
+                await self._end_in_order()
+        except asyncio.CancelledError:  # the program is torn down: a second Ctrl-C
+            await self._secure_at_once()
+            raise
+        except Exception as error:  # a fault in a driver ends its board, never the rig
+            await self._secure_at_once()
+            self._tell(DeviceState.DEAD, f"fault in the driver: {error!r}; please report it")
+        finally:
+            self._pause_engine()
+            self._close()
+            self._settle()
+
+    async def _next_step(self, state: DeviceState) -> None:
+        """What the state asks for, once; trouble becomes a new state."""
+        try:
+            if state in STARTING:
+                await self._start()
+            elif state in RUNNING:
+                await self._run_a_while()
+            else:
+                await self._rest(state)
+        except LineLostError as lost:
+            self._pause_engine()
+            self.plug.supervisor.lost(self._loop.time(), str(lost))
+        except BoardError as error:
+            otherwise = FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION
+            self._fail(error.kind or otherwise, error)
+        except LineError as error:
+            self._fail(FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION, error)
+
+    async def _start(self) -> None:
+        limit_s = self.plug.limits.start_limit_s
+        plug = self.plug
+        self._close()
+        if not await plug.turns.take(plug.device_id, plug.sighting.usb_path, self.watts):
+            self._check_line()
+            return
+        self._open()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.make_safe()
+                self._is_safe = False
+                self._fan_percent = None
+                if self.thermal is not None:
+                    self.heat_factor = self.thermal.heat.factor or 1.0
+                await self.start_up()
+        except TimeoutError:
+            raise BoardError(f"no end of its start-up within {limit_s:g} s") from None
+        self._check_line()
+        plug.supervisor.started(self._loop.time())
+        self._expect()
+        self._serve()
+
+    def _serve(self) -> None:
+        """The board is ready: what comes is the engine's."""
+        self.engine.reset()
+        self._listen()
+        self._is_serving = True
+        self._settle()
+
+    def _expect(self) -> None:
+        """Tell the supervisor what this board should do from now on."""
+        self._reply_hashes = float(expected_hashes(self.ticket))
+        self.plug.supervisor.expect(self._loop.time(), self.rate_hs, self._reply_hashes)
+
+    async def _run_a_while(self) -> None:
+        await self._wait_until(self._loop.time() + POLL_S)
+        self._check_line()
+        if self._is_stopping:
+            return
+        supervisor = self.plug.supervisor
+        changes, self._changes = self._changes, set()
+        for name in sorted(changes):
+            await self.apply(name, self.plug.settings[name])
+        heat = await self._read_sensors()
+        if supervisor.state in RUNNING:
+            if heat is not None:
+                await self._follow(heat)
+            await self.each_second()
+            self._expect()
+        if self._wants_shown:
+            self._wants_shown = False
+            await self.show_itself()
+        self._settle()
+        if supervisor.state not in RUNNING:
+            self._pause_engine()
+            self._is_safe = False
+
+    async def _rest(self, state: DeviceState) -> None:
+        """Off: made safe once, then left alone until its time; one that cools is watched."""
+        self._check_line()  # one that is gone has no port: its path may be another's by now
+        if not self._is_safe:
+            await self._try_to_secure(state)
+            if state is not DeviceState.COOLDOWN:
+                self._close()
+        if state is DeviceState.COOLDOWN:
+            await self._wait_until(self._loop.time() + POLL_S)
+            self._check_line()
+            if self._is_safe:
+                await self._read_sensors()
+        else:
+            await self._wait_until(self._next_try())
+            self._check_line()
+
+    def _next_try(self) -> float | None:
+        due = self.plug.supervisor.next_timeout()
+        if self._is_safe:
+            return due
+        return min(self._loop.time() + UNSAFE_RETRY_S, math.inf if due is None else due)
+
+    async def _try_to_secure(self, state: DeviceState) -> None:
+        """A board that no longer answers cannot be told; a person is, where that is dangerous."""
+        trouble: Exception | None = None
+        try:
+            if not self._is_open:
+                self._open()
+            async with asyncio.timeout(SECURE_S):
+                await self.make_safe()
+        except (LineError, BoardError, TimeoutError) as error:
+            trouble = error
+        self._is_safe = trouble is None or not self.has_power
+        alarm = None
+        if not self._is_safe:
+            why = str(trouble) or f"no answer within {SECURE_S:g} s"
+            reason = self.plug.supervisor.reason
+            alarm = f"{reason}; NOT KNOWN TO BE SAFE ({why}): switch it off"
+        if alarm is not None and alarm != self._alarm:
+            self._tell(state, alarm)
+        self._alarm = alarm
+
+    async def _secure_at_once(self) -> None:
+        """There is no time to cool: off, and the fan is left on."""
+        if self._is_open and not self._is_safe:
+            with suppress(LineError, BoardError, TimeoutError):
+                async with asyncio.timeout(LAST_CHANCE_S):
+                    await self.make_safe()
+
+    async def _end_in_order(self) -> None:
+        self._pause_engine()
+        try:
+            if self._is_open:
+                await self.shut_down()
+            elif not self._is_safe:
+                await self._try_to_secure(self.plug.supervisor.state)
+        except (LineError, BoardError) as error:
+            if self.has_power:
+                self._tell(DeviceState.DEAD, f"not known to be safe: {error}; switch it off")
+
+    # -- heat
+
+    async def _read_sensors(self) -> Heat | None:
+        """Poll, and tell the supervisor what thermal control makes of it."""
+        self._telemetry = await self.poll()
+        if self.thermal is None:
+            return None
+        now = self._loop.time()
+        heat = self.thermal.reading(now, self._telemetry.temperature_c)
+        if heat.level >= HeatLevel.COOLDOWN and self._telemetry.fan_rpm == 0:
+            heat = replace(heat, reason=f"{heat.reason}; its fan does not turn: check the fan")
+        self.plug.supervisor.heat(now, heat)
+        return heat
+
+    async def _follow(self, heat: Heat) -> None:
+        """Fan and clock of a board that runs."""
+        if self.fan is not None:
+            percent = round(self.fan.reading(self._loop.time(), self._telemetry.temperature_c))
+            if percent != self._fan_percent:
+                self._fan_percent = percent
+                await self.set_fan(percent)
+        if heat.factor != self.heat_factor:
+            self.heat_factor = heat.factor
+            await self.throttle(heat.factor)
+
+    async def _cool(self) -> None:
+        """The fan of a board that was made safe runs on until it is cool."""
+        if self.fan is None:
+            return
+        cooling = SafeStop(self._loop.time())
+        while True:
+            with suppress(BoardError):
+                cooling.reading((await self.poll()).temperature_c)
+            if cooling.done(self._loop.time()):
+                break
+            await asyncio.sleep(POLL_S)
+        await self.set_fan(0.0)
+
+    # -- what all of it needs
+
+    async def _wait_until(self, when: float | None) -> None:
+        """Until then, or until something happens (None: only that)."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(when):
+                await self._wake.wait()
+        self._wake.clear()
+
+    def _fail(self, kind: FaultKind, error: Exception) -> None:
+        self._pause_engine()
+        self._is_safe = False
+        self.plug.supervisor.fault(self._loop.time(), kind, str(error))
+
+    def _pause_engine(self) -> None:
+        self._is_serving = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _settle(self) -> None:
+        """Let the supervisor think, and pass on what it says."""
+        decision = self.plug.supervisor.on_time(self._loop.time())
+        if decision is not None:
+            self._tell(decision.state, decision.reason)
+
+    def _tell(self, state: DeviceState, reason: str) -> None:
+        self._sink.state_changed(self.plug.device_id, state, reason)
+
+    def _listen(self) -> None:
+        """The start-up is over: what comes is the engine's."""
+        self.talks[self.data_port].hand_over(self._received)
+
+    def _received(self, data: bytes) -> None:
+        raise NotImplementedError
