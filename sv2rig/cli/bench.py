@@ -20,9 +20,9 @@ def bench(
     version_rolling: rig_options.VersionRolling = True,
     json: rig_options.Json = False,
 ) -> None:
-    """Measure devices one after another: hash rate, and how soon they turn to new work.
+    """Measure each device's hash rate, and how soon it turns to new work.
 
-    The latency is from new work handed over to its first launch running, as at a new block.
+    One device after another. The latency is from new work handed over to its first launch running, as at a new block.
     """
     from dataclasses import asdict
 

@@ -57,9 +57,9 @@ def selftest(
         ),
     ] = False,
 ) -> None:
-    """Compare every back end and kernel variant with known answers; status 1 if any is wrong.
+    """Check every back end, kernel and board named against known answers.
 
-    Each engine must find the nonces of real mainnet blocks from the genesis block on, and in
+    Status 1 if any is wrong. Each engine must find the nonces of real mainnet blocks from the genesis block on, and in
     random headers exactly the nonces that hashlib finds. Bitcoin's formats and the encrypted
     protocol are checked too. What cannot run on this machine is skipped, with the reason.
     """
