@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -14,6 +18,8 @@ from sv2rig.cli import rig_options
 from sv2rig.cli.output import UserError, print_json, print_text
 
 if TYPE_CHECKING:
+    import asyncio
+
     from sv2rig.emulation.bus import Bus, ServedBoard
     from sv2rig.emulation.emulator import Emulator, EmulatorKind
     from sv2rig.emulation.faults import FaultPlan
@@ -43,6 +49,10 @@ More = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="A board's own option."),
 ]
+UntilEof = Annotated[
+    bool,
+    typer.Option("--until-eof", hidden=True, help="End with stdin, and so with its other end."),
+]
 
 
 def emulate(
@@ -54,6 +64,7 @@ def emulate(
     chips: Chips = None,
     option: More = None,
     duration: rig_options.Duration = None,
+    until_eof: UntilEof = False,
     json: rig_options.Json = False,
 ) -> None:
     """Emulate boards until Ctrl-C; without a BOARD, list those there are.
@@ -74,35 +85,47 @@ def emulate(
     kinds = [_kind(name) for name in boards]
     _refuse_unknown(more, kinds)
     known, plans = _known(replay), _plans(fault)
-    made = [(kind.name, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
+    made = [(kind, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
-        asyncio.run(_serve(made, plans, duration, json))
+        asyncio.run(_serve(made, plans, _Run(duration, until_eof, json)))
     except (AnnounceError, OSError) as error:
         raise UserError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How long, and how to tell about it."""
+
+    duration_s: float | None
+    until_eof: bool
+    json: bool
+
+
 async def _serve(
-    boards: Sequence[tuple[str, Emulator]],
-    plans: Sequence[FaultPlan],
-    duration: float | None,
-    json: bool,
+    boards: Sequence[tuple[EmulatorKind, Emulator]], plans: Sequence[FaultPlan], run: _Run
 ) -> None:
     import asyncio
-    import os
 
     from sv2rig.cli.signals import stop_requested
     from sv2rig.emulation.announce import emulated_folder
     from sv2rig.emulation.bus import Bus
 
     stop = stop_requested()
+    if run.until_eof:
+        asyncio.get_running_loop().add_reader(sys.stdin, _set_at_eof, stop)
     with Bus(emulated_folder(os.environ, os.geteuid())) as bus:
-        for name, board in boards:
-            bus.add(board, name, plans)
-        _tell(bus, json)
+        for kind, board in boards:
+            bus.add(board, kind.name, plans)
+        _tell(bus, run.json)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(duration):
+            async with asyncio.timeout(run.duration_s):
                 await stop.wait()
-        _sum_up(bus, json)
+        _sum_up(bus, run.json)
+
+
+def _set_at_eof(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        stop.set()
 
 
 def _list(json: bool) -> None:
@@ -196,7 +219,7 @@ def _device(board: ServedBoard) -> str:
     """What --device takes."""
     where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
     options = {"driver": board.board.identity.driver, **board.files}
-    return f"{where}?{'&'.join(f'{name}={value}' for name, value in options.items())}"
+    return f"{where}?{urlencode(options, safe='/')}"
 
 
 def _tell(bus: Bus, json: bool) -> None:
