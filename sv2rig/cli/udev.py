@@ -44,7 +44,8 @@ class Part(enum.StrEnum):
 def install(root: Root = Path("/"), json: rig_options.JsonText = False) -> None:
     """Install the udev rules and a systemd unit.
 
-    Nothing is started. The rules give you the boards, tell ModemManager to leave them alone and keep them awake.
+    Nothing is started. The rules give you the boards, tell ModemManager to leave them alone and
+    keep them awake.
     """
     try:
         written = install_files(_program(), root)
