@@ -30,7 +30,7 @@ from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import Direction, FaultPlan, FaultyBoard, WrongNonces
 
-REPLIES = 2_000
+REPLIES = 10_000
 TICKET_BITS = 10
 RATE_HS = 10_000.0
 # Nothing but the damage under test may end a run.
@@ -176,7 +176,7 @@ def test_damaged_bytes(kind: Kind, direction: Direction) -> None:
         assert intact - ledger.replies_damaged - 1 <= rightly <= intact
         # Every damaged reply shows: as a communication error, a wrong nonce, or right by chance.
         assert ledger.replies_damaged <= sink.comm_errors + sink.wrong + by_chance
-        assert {state for state, _ in sink.states} <= GOOD
+        assert not [reason for _, reason in sink.states if "fault in the driver" in reason]
 
     run_virtual(main())
 
