@@ -48,9 +48,9 @@ def pyfpga_work(midstate: Sequence[int], tail: bytes) -> bytes:
     return b"\x01" + mid_rev(midstate) + tail_rev(tail)
 
 
-def makomk_work(midstate: Sequence[int], tail: bytes) -> bytes:
-    """64 bytes; the 20 between are ignored."""
-    return mid_rev(midstate) + bytes(20) + tail_rev(tail)
+def makomk_work(midstate: Sequence[int], tail: bytes, filler: bytes = bytes(20)) -> bytes:
+    """64 bytes; the 20 of the filler are ignored."""
+    return mid_rev(midstate) + filler + tail_rev(tail)
 
 
 def makomk_header(frame: bytes) -> tuple[tuple[int, ...], bytes]:

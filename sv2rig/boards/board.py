@@ -140,7 +140,9 @@ class Board(BoardLife):
         self._wake.set()
 
     def identify(self) -> None:
-        """Show which one it is."""
+        """Show which one it is; BoardError where it has nothing for that."""
+        if type(self).show_itself is BoardLife.show_itself:
+            raise BoardError("it has no light of its own that could blink")
         self._wants_shown = True
         self._wake.set()
 

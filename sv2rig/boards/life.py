@@ -16,7 +16,7 @@ from typing import ClassVar
 from sv2rig.bitcoin.target import expected_hashes
 from sv2rig.boards.board_ports import BoardPorts, StoppedError
 from sv2rig.boards.driver_fault import fault_text
-from sv2rig.boards.engine import Engine
+from sv2rig.boards.engine import PATIENCE, Engine
 from sv2rig.boards.line import BoardError, LineError, LineLostError, LineProfile
 from sv2rig.boards.plug import Plug
 from sv2rig.devices.device import DeviceSink, DeviceState, Setting, Telemetry
@@ -119,6 +119,10 @@ class BoardLife(BoardPorts):
         """What the user set, or the default."""
         default = next(s.default for s in self.settings if s.name == name)
         return self.plug.settings.get(name, default)
+
+    def patience_s(self) -> float:
+        """How long a silence may be a chance, at the expected rate: 20 nonces were due."""
+        return PATIENCE * self._reply_hashes / self.rate_hs
 
     def now(self) -> float:
         """The loop's monotonic seconds."""

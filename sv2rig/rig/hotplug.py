@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from sv2rig.boards.board import Board, Plug
@@ -49,7 +50,8 @@ class Attaches(Protocol):
 @dataclass(frozen=True, slots=True)
 class BoardPlan:
     """Which boards to use, and how: those named, and unless `only_named` all that say what they
-    are; started `start_interval_s` apart, within `hub_watts` a hub."""
+    are; started `start_interval_s` apart, within `hub_watts` a hub. `folder`: where emulators
+    announce their boards, if not in this user's usual place."""
 
     drivers: Mapping[str, Driver]
     named: Sequence[BoardChoice] = ()
@@ -57,6 +59,7 @@ class BoardPlan:
     start_interval_s: float = 1.0
     hub_watts: float | None = None
     limits: SupervisorLimits = field(default_factory=SupervisorLimits)
+    folder: Path | None = None
 
 
 class Hotplug:
@@ -72,7 +75,7 @@ class Hotplug:
         self._rig = rig
         self._plan = plan
         self._opt_ins: tuple[OptIn, ...] = tuple(choice.opt_in for choice in plan.named)
-        self._watcher: Watches = watcher or PortWatcher(self._opt_ins)
+        self._watcher: Watches = watcher or PortWatcher(self._opt_ins, folder=plan.folder)
         self._open_line = open_line
         self._turns = Turns(StartOrder(plan.start_interval_s, plan.hub_watts))
         self._options = {choice.opt_in.what: choice.options for choice in plan.named}
