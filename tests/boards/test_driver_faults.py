@@ -25,8 +25,11 @@ from sv2rig.drivers.bitaxe_raw import driver as bitaxe
 from sv2rig.drivers.bitaxe_raw import emulator as bitaxe_emulator
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
+from sv2rig.drivers.bm13xx.old_chain import OldChain
 from sv2rig.drivers.fpga_uart import driver as fpga
 from sv2rig.drivers.fpga_uart import emulator as fpga_emulator
+from sv2rig.drivers.gekko import driver as gekko
+from sv2rig.drivers.gekko import emulator as gekko_emulator
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
@@ -63,6 +66,13 @@ def probes(board: Board) -> int:
     """What a push engine has asked, and the self-test at the start."""
     assert isinstance(board.engine, PushEngine)
     return board.engine.probes_answered + 1
+
+
+def busy_answers(board: Board) -> int:
+    """Answers to the jobs that open a chain's cores."""
+    assert isinstance(board, gekko.GekkoBoard)
+    chain = board.chain
+    return chain.wire.busy_answers if isinstance(chain, OldChain) else 0
 
 
 def fpga_of(dialect: str) -> Callable[[Plug], Board]:
@@ -105,6 +115,17 @@ KINDS = [
         for dialect in ("kc705", "pyfpga", "makomk")
     ),
     Kind("bitaxe_raw", bitaxe.make, bitaxe_emulator.EMULATOR, framed=True, port=1),
+    *(
+        Kind(
+            f"gekko {board}",
+            gekko.DRIVER.make,
+            gekko_emulator.EMULATOR,
+            framed=board != "compac",
+            options={"board": board},
+            own_answers=busy_answers,
+        )
+        for board in ("compac", "newpac", "a2")
+    ),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
