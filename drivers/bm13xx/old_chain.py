@@ -129,12 +129,15 @@ class OldChain:
             )
 
     async def _raise_speed(self, divider: int) -> None:
-        """The chips switch when the frame has reached them, our side when it has left; then they
-        must answer. What is said at the wrong speed in between is lost, so we ask again."""
-        self._talk.write(startup.set_line_speed(divider).frame)
-        await self._talk.line.drain()
-        self._set_baud(divider)
+        """The chips switch when the frame has reached them, our side some time after it has left
+        (a bridge still holds the last bytes); then they must answer. If not, it may not have
+        reached them: once more from the start."""
         for _ in range(TRIES):
+            self._set_baud(_START_DIVIDER)
+            self._talk.write(startup.set_line_speed(divider).frame)
+            await self._talk.line.drain()
+            await asyncio.sleep(SWITCH_S)
+            self._set_baud(divider)
             await asyncio.sleep(SWITCH_S)
             if self._count_chips(await self._ask_ids(ANSWER_S)) == self.count:
                 return
