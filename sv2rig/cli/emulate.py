@@ -25,30 +25,51 @@ if TYPE_CHECKING:
     from sv2rig.emulation.faults import FaultPlan
     from sv2rig.emulation.search import KnownAnswer
 
-Boards = Annotated[list[str] | None, typer.Argument(metavar="[BOARD]...", help="Boards by name.")]
+Boards = Annotated[
+    list[str] | None, typer.Argument(metavar="BOARD", help="Which boards; without any, list them.")
+]
 TicketBits = Annotated[
-    int, typer.Option(help="Zero bits that a reported hash has at least.", min=0, max=64)
+    int,
+    typer.Option(
+        help="How rare a hash they report: one in 2 to the power of this. Real boards: 32 or more.",
+        min=0,
+        max=64,
+    ),
 ]
 Rate = Annotated[
-    float | None, typer.Option(help="Hashes a second of each board.", metavar="H/S", min=1)
+    float | None,
+    typer.Option(
+        help="Hashes a second of each board. Default: little, so that seven boards take a tenth of "
+        "a core.",
+        metavar="H/S",
+        min=1,
+    ),
 ]
 Fault = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE,...",
-        help="What goes wrong: bytes, flip, drop, duplicate, nonces (rates), delay, silence, "
-        "lasting, unplug, replug (seconds), direction (both, to-host, to-board), port, seed.",
+        help="What goes wrong, as bytes=0.01,seed=7. Rates, 0 to 1: bytes (changed, lost "
+        "and doubled alike), flip, drop, duplicate, nonces (wrong ones). Seconds: delay; silence "
+        "and unplug (after so many), lasting and replug (so many later). Where: direction=to-host "
+        "or to-board, port=N.",
     ),
 ]
 Replay = Annotated[
     Path | None,
-    typer.Option(help="Known answers: solved headers, 160 hex digits a line; shown as REPLAY."),
+    typer.Option(
+        help="A file of known answers, which are given besides: solved headers, 160 hex digits a "
+        "line. The board is then shown as REPLAY."
+    ),
 ]
 Chips = Annotated[int | None, typer.Option(help="Chips in the chain, where it has one.", min=1)]
 More = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="A board's own option."),
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="A board's own option; listed without a BOARD."
+    ),
 ]
+Duration = Annotated[float | None, typer.Option(min=0.0, help="Stop after so many seconds.")]
 UntilEof = Annotated[
     bool,
     typer.Option("--until-eof", hidden=True, help="End with stdin, and so with its other end."),
@@ -63,16 +84,16 @@ def emulate(
     replay: Replay = None,
     chips: Chips = None,
     option: More = None,
-    duration: rig_options.Duration = None,
+    duration: Duration = None,
     until_eof: UntilEof = False,
-    json: rig_options.Json = False,
+    json: rig_options.JsonText = False,
 ) -> None:
-    """Emulate boards until Ctrl-C; without a BOARD, list those there are.
+    """Emulate boards, for whoever has none.
 
-    Each speaks its board's real bytes and really hashes, slowly, at an easy ticket. Where it is
-    gets printed (a pty for each serial port, a unix socket for a USB device), and what to give to
-    `sv2rig mine --device`. With --json there is one line when all are plugged in, and one with
-    their ledgers at the end.
+    Each speaks its board's real bytes and really hashes, slowly, and reports more of its hashes
+    than a real one. What to give to `sv2rig mine --device` is printed, with the path of each
+    serial port (or the socket of a USB device). Ctrl-C ends it. With --json there is one line when
+    all are plugged in, and one with what each has counted at the end.
     """
     import asyncio
 

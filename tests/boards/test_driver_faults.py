@@ -21,6 +21,8 @@ from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.push_engine import PushEngine
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
+from sv2rig.drivers.bitaxe_raw import driver as bitaxe
+from sv2rig.drivers.bitaxe_raw import emulator as bitaxe_emulator
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
 from sv2rig.drivers.bm13xx.old_chain import OldChain
@@ -74,11 +76,19 @@ def busy_answers(board: Board) -> int:
 
 
 def fpga_of(dialect: str) -> Callable[[Plug], Board]:
+    """A board of this dialect."""
+
     def make(plug: Plug) -> Board:
         plug.options["dialect"] = dialect
         return fpga.FpgaBoard(plug)
 
     return make
+
+
+def golden_answers(board: Board) -> int:
+    """To the self-test's work, which an FPGA searches until it gets other work."""
+    assert isinstance(board, fpga.FpgaBoard)
+    return board.engine.golden_answers
 
 
 KINDS = [
@@ -95,6 +105,18 @@ KINDS = [
     ),
     *(
         Kind(
+            dialect,
+            fpga_of(dialect),
+            fpga_emulator.EMULATOR,
+            framed=False,
+            options={"variant": dialect},
+            own_answers=golden_answers,
+        )
+        for dialect in ("kc705", "pyfpga", "makomk")
+    ),
+    Kind("bitaxe_raw", bitaxe.make, bitaxe_emulator.EMULATOR, framed=True, port=1),
+    *(
+        Kind(
             f"gekko {board}",
             gekko.DRIVER.make,
             gekko_emulator.EMULATOR,
@@ -104,9 +126,6 @@ KINDS = [
         )
         for board in ("compac", "newpac", "a2")
     ),
-    Kind("kc705", fpga_of("kc705"), fpga_emulator.EMULATOR, False, {"variant": "kc705"}),
-    Kind("pyfpga", fpga_of("pyfpga"), fpga_emulator.EMULATOR, False, {"variant": "pyfpga"}),
-    Kind("makomk", fpga_of("makomk"), fpga_emulator.EMULATOR, False, {"variant": "makomk"}),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
