@@ -14,6 +14,8 @@ from sv2rig.cli import rig_options
 from sv2rig.cli.output import UserError, print_json, print_text
 
 if TYPE_CHECKING:
+    import asyncio
+
     from sv2rig.emulation.bus import Bus, ServedBoard
     from sv2rig.emulation.emulator import Emulator, EmulatorKind
     from sv2rig.emulation.faults import FaultPlan
@@ -43,6 +45,15 @@ More = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="A board's own option."),
 ]
+Pins = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Print what a probe would read on the boards' pins, looked at so often, where it "
+        "has changed.",
+        min=0.01,
+    ),
+]
 
 
 def emulate(
@@ -53,6 +64,7 @@ def emulate(
     replay: Replay = None,
     chips: Chips = None,
     option: More = None,
+    pins: Pins = None,
     duration: rig_options.Duration = None,
     json: rig_options.Json = False,
 ) -> None:
@@ -61,7 +73,7 @@ def emulate(
     Each speaks its board's real bytes and really hashes, slowly, at an easy ticket. Where it is
     gets printed (a pty for each serial port, a unix socket for a USB device), and what to give to
     `sv2rig mine --device`. With --json there is one line when all are plugged in, and one with
-    their ledgers at the end.
+    their ledgers at the end; and with --pins one for each change of a board's pins.
     """
     import asyncio
 
@@ -76,7 +88,7 @@ def emulate(
     known, plans = _known(replay), _plans(fault)
     made = [(kind.name, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
-        asyncio.run(_serve(made, plans, duration, json))
+        asyncio.run(_serve(made, plans, (duration, pins), json))
     except (AnnounceError, OSError) as error:
         raise UserError(str(error)) from error
 
@@ -84,7 +96,7 @@ def emulate(
 async def _serve(
     boards: Sequence[tuple[str, Emulator]],
     plans: Sequence[FaultPlan],
-    duration: float | None,
+    times: tuple[float | None, float | None],
     json: bool,
 ) -> None:
     import asyncio
@@ -99,10 +111,37 @@ async def _serve(
         for name, board in boards:
             bus.add(board, name, plans)
         _tell(bus, json)
+        duration, look_every = times
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(duration):
-                await stop.wait()
+                await _until(stop, bus, look_every, json)
         _sum_up(bus, json)
+
+
+async def _until(stop: asyncio.Event, bus: Bus, look_every: float | None, json: bool) -> None:
+    """Wait, and tell of the pins meanwhile."""
+    import asyncio
+
+    seen: dict[str, dict[str, float]] = {}
+    while not stop.is_set():
+        if look_every is not None:
+            _tell_pins(bus, seen, json)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(look_every):
+                await stop.wait()
+
+
+def _tell_pins(bus: Bus, seen: dict[str, dict[str, float]], json: bool) -> None:
+    for board in bus.boards:
+        name = board.name.text
+        pins = {pin: round(value, 3) for pin, value in board.board.pins().items()}
+        if seen.get(name) == pins:
+            continue
+        seen[name] = pins
+        if json:
+            print_json({"board": name, "pins": pins})
+        else:
+            print_text(f"{name}: " + ", ".join(f"{pin} {value:g}" for pin, value in pins.items()))
 
 
 def _list(json: bool) -> None:
