@@ -165,8 +165,8 @@ def test_a_slow_makomk_design_shows_its_offset_when_it_mines() -> None:
     """At 10 MH/s a known nonce may take seven minutes: no start-up waits for that."""
     vector = vectors("quick_solve.json")["quick-0"]
     header = bytes.fromhex(vector["in"]["header_76"] + vector["out"]["pyfpga"]["device"][2:])
-    fields = struct.unpack("<I32s32sII", header[:76])
-    work = Work(1, 1, 1, *fields, 0, (1 << 224) - 1)
+    version, prev_hash, merkle_root, ntime, nbits = struct.unpack("<I32s32sII", header[:76])
+    work = Work(1, 1, 1, version, prev_hash, merkle_root, ntime, nbits, 0, (1 << 224) - 1)
 
     async def main() -> None:
         options = {"variant": "makomk", "offset": "66"}
