@@ -82,12 +82,13 @@ class BoardPorts:
         """What the driver does, cut short when the line is lost or the end is asked for.
         BoardError if it takes longer than it may."""
         self._check_end()
+        limit = self._step = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as self._step:
+            async with limit:
                 return await step()
         except TimeoutError as error:
             self._check_end()
-            words = f"no end within {seconds:g} s" if self._step.expired() else repr(error)
+            words = f"no end within {seconds:g} s" if limit.expired() else repr(error)
             raise BoardError(f"{what}: {words}") from error
         finally:
             self._step = None

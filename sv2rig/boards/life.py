@@ -200,7 +200,6 @@ class BoardLife(BoardPorts):
         await self._take_turn(self.watts)
         self._open()
         await self._within(self.plug.limits.start_limit_s, "start-up", self._to_ready)
-        self._check_end()
         self.plug.supervisor.started(self._loop.time())
         self._expect()
         self._serve()
@@ -299,10 +298,9 @@ class BoardLife(BoardPorts):
             trouble = error
         self._is_safe = trouble is None or not self.has_power
         said = f"{self.plug.supervisor.reason}; NOT KNOWN TO BE SAFE ({trouble}): switch it off"
-        alarm = None if self._is_safe else said
-        if alarm is not None and alarm != self._alarm:
-            self._tell(state, alarm)
-        self._alarm = alarm
+        if not self._is_safe and said != self._alarm:
+            self._tell(state, said)
+        self._alarm = None if self._is_safe else said
 
     async def _secure_at_once(self) -> None:
         """There is no time to cool: off, and the fan is left on."""
@@ -322,7 +320,7 @@ class BoardLife(BoardPorts):
                     await self.make_safe()
         except (LineError, BoardError, TimeoutError) as error:
             if self.has_power:
-                why = str(error) or f"no end within {SHUT_DOWN_S:g} s"
+                why = str(error) or "it takes too long"
                 self._tell(DeviceState.DEAD, f"not known to be safe: {why}; switch it off")
 
     # -- heat
