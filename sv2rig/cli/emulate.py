@@ -109,6 +109,7 @@ def emulate(
     import asyncio
 
     from sv2rig.emulation.announce import AnnounceError
+    from sv2rig.emulation.scan import compile_now
 
     if not boards:
         _list(json)
@@ -117,6 +118,7 @@ def emulate(
     kinds = [_kind(name) for name in boards]
     _refuse_unknown(more, kinds)
     known, plans = _known(replay), _plans(fault)
+    compile_now()
     made = [(kind, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
         asyncio.run(_serve(made, plans, _Run(duration, until_eof, pins, json)))
