@@ -83,14 +83,16 @@ class Board(BoardLife):
     def assign(self, work: Work | None) -> None:
         self._work = work
         if self._is_serving:
-            now = self._loop.time()
+            now, supervisor = self._loop.time(), self.plug.supervisor
             self.engine.assign(work, now)
             self._arm()
+            before = supervisor.state
             if work is None:
-                self.plug.supervisor.idle(now)
+                supervisor.idle(now)
             else:
-                self.plug.supervisor.work_sent(now)
-            self._settle()
+                supervisor.work_sent(now)
+            if supervisor.state is not before:
+                self._settle()
 
     def hashes_done(self) -> int:
         return int(self._proved_hashes)

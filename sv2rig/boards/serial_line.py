@@ -36,6 +36,7 @@ class SerialLine:
         self._queued = bytearray()
         self._sent = asyncio.Event()
         self._is_open = True
+        self._waits_for_room = False
         self._loop.add_reader(self._fd, self._readable)
 
     def write(self, data: bytes) -> None:
@@ -48,8 +49,6 @@ class SerialLine:
         self._queued += data
         if was_idle:
             self._writable()
-            if self._queued and self._is_open:
-                self._loop.add_writer(self._fd, self._writable)
 
     async def drain(self) -> None:
         while self._queued and self._is_open:
@@ -109,14 +108,22 @@ class SerialLine:
         try:
             count = os.write(self._fd, self._queued)
         except (BlockingIOError, InterruptedError):
-            return
+            count = 0
         except OSError as error:
             self._lose(error.strerror or str(error))
             return
         del self._queued[:count]
+        self._watch_for_room(bool(self._queued))
         if not self._queued:
-            self._loop.remove_writer(self._fd)
             self._sent.set()
+
+    def _watch_for_room(self, wanted: bool) -> None:
+        """Most writes fit at once, and the loop need not hear of them."""
+        if wanted and not self._waits_for_room:
+            self._loop.add_writer(self._fd, self._writable)
+        elif self._waits_for_room and not wanted:
+            self._loop.remove_writer(self._fd)
+        self._waits_for_room = wanted
 
     def _lose(self, reason: str) -> None:
         if self._is_open:
