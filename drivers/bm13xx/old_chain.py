@@ -155,7 +155,9 @@ class OldChain:
     def _make_engine(self) -> None:
         board = self._board
         self.wire = OldWire(self.chip, self.count, board.ticket, board.now)
-        board.set_engine(TableEngine(self.wire, board, self._seconds_of, self.wire.rolled))
+        board.set_engine(
+            TableEngine(self.wire, board, self._seconds_of, self.wire.rolled, board.patience_s)
+        )
 
     def _seconds_of(self, piece: Slice) -> float:
         """How long a job lasts until the chips have searched it."""

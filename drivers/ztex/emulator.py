@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sv2rig.devices.sighting import EmulatorClaims
-from sv2rig.drivers.ztex.emulator_bitstream import blank_bitstream, is_whole_on_pins
+from sv2rig.drivers.ztex.emulated_bitstream import blank_bitstream, is_whole_on_pins
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions, Identity, NonceFaults
 from sv2rig.emulation.ledger import WorkReceived
 from sv2rig.emulation.options import choice, whole_number
