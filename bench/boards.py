@@ -46,7 +46,7 @@ MIX: Final[tuple[Kind, ...]] = (
     ("bitaxe_raw", {"board": "gamma"}, "model=bitaxe"),
     ("icarus", {"variant": "icarus"}, "model=icarus"),
     ("bm13xx", {"chip": "BM1397", "chips": "2"}, "frequency=450"),
-    ("gekko", {"board": "compacf"}, "board=compac-f"),
+    ("gekko", {"board": "compacf"}, "board=compac-f&frequency=450"),
     ("bm13xx", {"chip": "BM1366", "chips": "2"}, "frequency=485"),
     ("icarus", {"variant": "lancelot"}, "model=lancelot"),
     ("fpga_uart", {"variant": "pyfpga"}, "dialect=pyfpga"),
@@ -54,7 +54,7 @@ MIX: Final[tuple[Kind, ...]] = (
     ("bitaxe_raw", {"board": "supra"}, "model=bitaxe&frequency=490"),
     ("fpga_uart", {"variant": "makomk"}, "dialect=makomk"),
     ("bm13xx", {"chip": "BM1362", "chips": "3"}, "frequency=500"),
-    ("gekko", {"board": "2pac"}, "board=2pac"),
+    ("gekko", {"board": "2pac"}, "board=2pac&frequency=200"),
     ("bm13xx", {"chip": "BM1370", "chips": "2"}, "frequency=525"),
 )
 TABLE_MIX: Final[tuple[Kind, ...]] = (

@@ -149,10 +149,12 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
     port.timeout = 0
     port.dtr = profile.dtr
     port.rts = profile.rts
-    if profile.mark_parity:
+    if profile.mark_parity and not os.path.realpath(path).startswith("/dev/pts/"):  # a pty has none
         port.parity = serial.PARITY_MARK
     try:
         port.open()
+    except termios.error as error:
+        raise LineError(f"{path} cannot be set up: {error}") from error
     except (serial.SerialException, OSError) as error:
         raise _explained(path, error) from error
     try:
