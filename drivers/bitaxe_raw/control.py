@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from sv2rig.boards.line import BoardError, Talk
 from sv2rig.drivers.bitaxe_raw.protocol import (
@@ -60,17 +61,18 @@ class Control:
         is asked for again with the byte after it: an error does not grow.
         """
         data = await self.ask(transfer.request)
-        if not transfer.count:
-            return b""
-        if self._may_be_an_error(data, transfer.count):
-            longer = Transfer(transfer.address, transfer.data, transfer.count + 1)
-            data = (await self.ask(longer.request))[: transfer.count]
-        if len(data) != transfer.count or (transfer.count > 1 and set(data) == {0xFF}):
+        count = transfer.count
+        if count and self._may_be_an_error(data, count):
+            longer = replace(transfer, count=count + 1)
+            data = await self.ask(longer.request)
+            count += 1
+        stuck = transfer.count > 1 and set(data) == {0xFF}  # a bus that nobody drives
+        if count and (stuck or len(data) != count):
             raise RefusedError(
                 f"I2C address {transfer.address:02x} answered {data.hex() or 'nothing'} "
-                f"where {transfer.count} bytes were asked for"
+                f"where {count} bytes were asked for"
             )
-        return data
+        return data[: transfer.count]
 
     async def set_pin(self, pin: int, high: bool) -> None:
         """Drive a pin; BoardError if the firmware does not say that it is so."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sv2rig.boards.clocked_board import ClockedBoard
 from sv2rig.boards.driver import Driver, Option
-from sv2rig.boards.line import LineProfile
+from sv2rig.boards.line import BoardError, LineProfile
 from sv2rig.boards.plug import Plug
 from sv2rig.devices.device import Setting, Shape, Telemetry
 from sv2rig.devices.fan import Fan, FanLimits
@@ -35,6 +35,7 @@ FAST_BAUD = 1_000_000
 RELEASE_S = 0.2
 HEAT = ThermalLimits(throttle_c=70, resume_c=65, cooldown_c=80, cooled_c=50, cut_off_c=95)
 FAN_FULL_C = 72.0
+UNANSWERED = 3  # polls in a row, then the port is opened anew and the board reset
 
 FREQUENCY = Setting("frequency", "MHz", 50.0, 800.0, 525.0, "The chips' clock.")
 CORE_VOLTAGE = Setting(
@@ -98,6 +99,7 @@ class ControlBoard(ClockedBoard):
         self._ceiling = _ceiling(plug)
         self._hardware: Hardware
         self._hashes = False  # reset is released
+        self._unanswered = 0  # polls in a row
         self.chain = Chain(self, DATA, model.chip, model.chips)
         self.watch_heat(HEAT)
         if model.has_fan:
@@ -108,6 +110,7 @@ class ControlBoard(ClockedBoard):
 
     async def make_safe(self) -> None:
         self._hashes = False
+        self._unanswered = 0
         version = FirmwareVersion.of_bcd(self.plug.sighting.bcd or 0)
         control = Control(self.talks[CONTROL], self._model.framing(version), self.damage)
         self._hardware = self._model.hardware(control)
@@ -144,6 +147,12 @@ class ControlBoard(ClockedBoard):
         except RefusedError as refused:  # three in a row count as hot
             self.damage(str(refused))
             return Telemetry(fan_percent=fan)
+        except BoardError as error:
+            self._unanswered += 1
+            if error.kind is not None or self._unanswered >= UNANSWERED:
+                raise
+            return Telemetry(fan_percent=fan)
+        self._unanswered = 0
         return Telemetry(
             readings.celsius, fan, readings.watts, self.chain.counted_hs, readings.fan_rpm
         )

@@ -1,6 +1,6 @@
 """Emulated boards with a control port: Bitaxe under bitaxe-raw, and EmberOne 00.
 
-Written from facts/boards.md 2.4. Readings of what the facts leave open: ADC values are millivolts;
+Written from REFERENCE.md. Readings of what that leaves open: ADC values are millivolts;
 reset is held and power is off when USB power comes; the regulator is off until OPERATION.
 """
 
@@ -74,7 +74,7 @@ class EmulatedControlBoard:
         self._model = model
         self._sensor = _one_of(options, "sensor", SENSORS)
         self._fan_stuck = _one_of(options, "fan", ("ok", "stuck")) == "stuck"
-        self._ambient = float(options.more.get("ambient", "25"))
+        self.ambient = float(options.more.get("ambient", "25"))
         self._start()
 
     def _start(self) -> None:
@@ -88,7 +88,7 @@ class EmulatedControlBoard:
         self._fan.stuck = self._fan_stuck
         self._regulator = Tps546(self._model.input_volts)
         self._near, self._die = Tmp1075(), Tmp451()
-        self._warmth = Warmth(self._model.cooling, self._ambient)
+        self._warmth = Warmth(self._model.cooling, self.ambient)
         lines = Lines(
             {pin: partial(self._pin, pin) for pin in self._levels},
             {
@@ -97,8 +97,9 @@ class EmulatedControlBoard:
             },
             self._show,
         )
+        self.parts = self._parts()  # on the I2C bus, by address
         self._control = ControlPort(
-            self.wires.inbound[_CONTROL], self._model.ember, self._parts(), lines
+            self.wires.inbound[_CONTROL], self._model.ember, self.parts, lines
         )
 
     def power_up(self, now: float) -> None:
@@ -170,13 +171,14 @@ class EmulatedControlBoard:
             self._released_at = now
             self.chain.reset(held=not live, now=now)
         self._regulator.load(self._watts / self._volts if self._volts else 0.0)
+        self._warmth.ambient = self.ambient
         self._warmth.move(now, self._watts, 0.0 if self._fan.stuck else self._fan.duty)
         celsius = self._warmth.celsius
         self.chain.celsius = celsius
         settled = now - self._released_at >= _DIODE_STARTS and self._sensor != "wild"
         self._fan.celsius, self._fan.settled = celsius, settled
         self._die.celsius, self._die.settled = celsius, settled
-        self._near.celsius = self._ambient + (celsius - self._ambient) * 0.7
+        self._near.celsius = self.ambient + (celsius - self.ambient) * 0.7
         self._regulator.celsius = self._near.celsius
 
     def _pin(self, pin: int, level: int | None) -> int:

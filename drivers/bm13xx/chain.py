@@ -145,7 +145,9 @@ class Chain:
 
     def _make_engine(self) -> None:
         self.wire = ChainWire(self.chip, self._register)
-        engine = TableEngine(self.wire, self._board, self._seconds_of, self.wire.rolled, self._board.patience_s)
+        engine = TableEngine(
+            self.wire, self._board, self._seconds_of, self.wire.rolled, self._board.patience_s
+        )
         self._board.set_engine(engine)
 
     def _seconds_of(self, piece: Slice) -> float:

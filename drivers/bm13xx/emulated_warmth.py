@@ -27,7 +27,7 @@ class Warmth:
 
     def __init__(self, cooling: Cooling, ambient: float) -> None:
         self.celsius = ambient
-        self._ambient = ambient
+        self.ambient = ambient
         self._cooling = cooling
         self._target = ambient
         self._at = 0.0
@@ -39,7 +39,7 @@ class Warmth:
             -passed / _TIME_CONSTANT
         )
         self._at = now
-        self._target = self._ambient + watts * self._cooling.resistance(fan)
+        self._target = self.ambient + watts * self._cooling.resistance(fan)
 
     def next_look(self) -> float | None:
         """When to move on; None once nothing changes any more."""

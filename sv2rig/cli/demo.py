@@ -41,12 +41,12 @@ def demo(
     headless: rig_options.Headless = False,
     json: rig_options.Json = False,
 ) -> None:
-    """A pool with a chain of its own and a rig that mines on it, on loopback.
+    """A pool and a rig that mines on it, on this machine.
 
-    Everything is real but the chain: the encrypted protocol, the kernels, the shares, the blocks.
-    By default it mines with the OpenCL devices that `mine` would take (with cpu where there is
-    none), one simulated board, and one emulated board of each family, which speaks the real one's
-    bytes from a process beside this one. Each is on a standard channel. Nothing leaves this
+    Everything is real but the pool's chain: the encrypted protocol, the kernels, the shares, the
+    blocks. By default it mines with the OpenCL devices that `mine` would take (with cpu where there
+    is none), one simulated board, and one emulated board of each family, which speaks the real
+    one's bytes from a process beside this one. Each is on a standard channel. Nothing leaves this
     machine, and real boards are left alone unless --device names them.
     """
     from sv2rig.cli.run_rig import Show, choose_devices, device_options

@@ -25,33 +25,63 @@ if TYPE_CHECKING:
     from sv2rig.emulation.faults import FaultPlan
     from sv2rig.emulation.search import KnownAnswer
 
-Boards = Annotated[list[str] | None, typer.Argument(metavar="[BOARD]...", help="Boards by name.")]
+Boards = Annotated[
+    list[str] | None, typer.Argument(metavar="BOARD", help="Which boards; without any, list them.")
+]
 TicketBits = Annotated[
-    int, typer.Option(help="Zero bits that a reported hash has at least.", min=0, max=64)
+    int,
+    typer.Option(
+        help="How rare a hash they report: one in 2 to the power of this. Real boards: 32 or more.",
+        min=0,
+        max=64,
+    ),
 ]
 Rate = Annotated[
-    float | None, typer.Option(help="Hashes a second of each board.", metavar="H/S", min=1)
+    float | None,
+    typer.Option(
+        help="Hashes a second of each board. Default: little, so that seven boards take a tenth of "
+        "a core.",
+        metavar="H/S",
+        min=1,
+    ),
 ]
 Fault = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE,...",
-        help="What goes wrong: bytes, flip, drop, duplicate, nonces (rates), delay, silence, "
-        "lasting, unplug, replug (seconds), direction (both, to-host, to-board), port, seed.",
+        help="What goes wrong, as bytes=0.01,seed=7. Rates, 0 to 1: bytes (changed, lost "
+        "and doubled alike), flip, drop, duplicate, nonces (wrong ones). Seconds: delay; silence "
+        "and unplug (after so many), lasting and replug (so many later). Where: direction=to-host "
+        "or to-board, port=N.",
     ),
 ]
 Replay = Annotated[
     Path | None,
-    typer.Option(help="Known answers: solved headers, 160 hex digits a line; shown as REPLAY."),
+    typer.Option(
+        help="A file of known answers, which are given besides: solved headers, 160 hex digits a "
+        "line. The board is then shown as REPLAY."
+    ),
 ]
 Chips = Annotated[int | None, typer.Option(help="Chips in the chain, where it has one.", min=1)]
 More = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="A board's own option."),
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="A board's own option; listed without a BOARD."
+    ),
 ]
+Duration = Annotated[float | None, typer.Option(min=0.0, help="Stop after so many seconds.")]
 UntilEof = Annotated[
     bool,
     typer.Option("--until-eof", hidden=True, help="End with stdin, and so with its other end."),
+]
+Pins = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Print what a probe would read on the boards' pins, looked at so often, where it "
+        "has changed.",
+        min=0.01,
+    ),
 ]
 
 
@@ -63,16 +93,18 @@ def emulate(
     replay: Replay = None,
     chips: Chips = None,
     option: More = None,
-    duration: rig_options.Duration = None,
+    pins: Pins = None,
+    duration: Duration = None,
     until_eof: UntilEof = False,
-    json: rig_options.Json = False,
+    json: rig_options.JsonText = False,
 ) -> None:
-    """Emulate boards until Ctrl-C; without a BOARD, list those there are.
+    """Emulate boards, for whoever has none.
 
-    Each speaks its board's real bytes and really hashes, slowly, at an easy ticket. Where it is
-    gets printed (a pty for each serial port, a unix socket for a USB device), and what to give to
-    `sv2rig mine --device`. With --json there is one line when all are plugged in, and one with
-    their ledgers at the end.
+    Each speaks its board's real bytes and really hashes, slowly, and reports more of its hashes
+    than a real one. What to give to `sv2rig mine --device` is printed, with the path of each
+    serial port (or the socket of a USB device). Ctrl-C ends it. With --json there is one line when
+    all are plugged in, and one with what each has counted at the end; and with --pins one for each
+    change of a board's pins.
     """
     import asyncio
 
@@ -89,7 +121,7 @@ def emulate(
     compile_now()
     made = [(kind, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
-        asyncio.run(_serve(made, plans, _Run(duration, until_eof, json)))
+        asyncio.run(_serve(made, plans, _Run(duration, until_eof, pins, json)))
     except (AnnounceError, OSError) as error:
         raise UserError(str(error)) from error
 
@@ -100,6 +132,7 @@ class _Run:
 
     duration_s: float | None
     until_eof: bool
+    pins_every_s: float | None
     json: bool
 
 
@@ -121,8 +154,34 @@ async def _serve(
         _tell(bus, run.json)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(run.duration_s):
-                await stop.wait()
+                await _until(stop, bus, run)
         _sum_up(bus, run.json)
+
+
+async def _until(stop: asyncio.Event, bus: Bus, run: _Run) -> None:
+    """Wait, and tell of the pins meanwhile."""
+    import asyncio
+
+    seen: dict[str, dict[str, float]] = {}
+    while not stop.is_set():
+        if run.pins_every_s is not None:
+            _tell_pins(bus, seen, run.json)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(run.pins_every_s):
+                await stop.wait()
+
+
+def _tell_pins(bus: Bus, seen: dict[str, dict[str, float]], json: bool) -> None:
+    for board in bus.boards:
+        name = board.name.text
+        pins = {pin: round(value, 3) for pin, value in board.board.pins().items()}
+        if seen.get(name) == pins:
+            continue
+        seen[name] = pins
+        if json:
+            print_json({"board": name, "pins": pins})
+        else:
+            print_text(f"{name}: " + ", ".join(f"{pin} {value:g}" for pin, value in pins.items()))
 
 
 def _set_at_eof(stop: asyncio.Event) -> None:
