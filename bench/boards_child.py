@@ -12,6 +12,7 @@ import cProfile
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ def run(part: Callable[[Options], Awaitable[None]]) -> None:
     async def main() -> None:
         await part(options)
 
-    profile = cProfile.Profile() if options["profile"] else None
+    profile = cProfile.Profile(time.thread_time) if options["profile"] else None
     if profile is not None:
         profile.enable()
     asyncio.run(main())

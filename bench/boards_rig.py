@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from boards_child import TICKET_BITS, Answer, Options, run, say, serve_marks
 
@@ -20,6 +21,8 @@ from sv2rig.rig.snapshot import Event
 from sv2rig.sv2.messages.error_codes import STALE_SHARE
 from sv2rig.sv2.url import parse_pool_url
 
+START_S: Final = 0.1  # from board to board: all at once are too many for the emulators
+
 
 async def rig(options: Options) -> None:
     # The rig as `sv2rig mine` runs it with these boards.
@@ -27,7 +30,7 @@ async def rig(options: Options) -> None:
     it = make_rig([], parse_pool_url(options["url"]), session, complain, waits_for_devices=True)
     drivers = all_drivers()
     named = parse_boards(options["devices"], drivers)
-    plan = BoardPlan(drivers, named, only_named=True, start_interval_s=0.0)
+    plan = BoardPlan(drivers, named, only_named=True, start_interval_s=START_S)
     watching = asyncio.create_task(Hotplug(it, plan).run())
     running = asyncio.create_task(it.run())
 

@@ -1,6 +1,6 @@
 """The control port: requests in, replies out, as the two kinds of firmware word them.
 
-Written from facts/boards.md 2.4; what the firmware answers to a write, and how its errors look, is
+Written from REFERENCE.md; what the firmware answers to a write, and how its errors look, is
 read off bitaxe-raw and emberone-usbserial-fw.
 """
 

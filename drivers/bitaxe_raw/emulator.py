@@ -1,6 +1,6 @@
 """Emulated boards with a control port: Bitaxe under bitaxe-raw, and EmberOne 00.
 
-Written from facts/boards.md 2.4. Readings of what the facts leave open: ADC values are millivolts;
+Written from REFERENCE.md. Readings of what that leaves open: ADC values are millivolts;
 reset is held and power is off when USB power comes; the regulator is off until OPERATION.
 """
 

@@ -2,7 +2,7 @@
 
 Request: length (of all, 2 bytes little-endian), id, bus, page, command, data. One is sent at a
 time, in one write (firmware forgets a part after 4 ms), and its reply carries its id.
-facts/boards.md 2.4; bcdDevice as mujina's mgmt_protocol reads it.
+REFERENCE.md; bcdDevice as mujina's mgmt_protocol reads it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fan controller and temperature sensors behind the control port, as I2C transfers and numbers.
 
 EMC2101 (Bitaxe), TMP1075 and TMP451 (EmberOne), from their data sheets; addresses and settings as
-facts/boards.md 2.4 and mujina have them. A reading that is none is None, never a temperature.
+REFERENCE.md and mujina have them. A reading that is none is None, never a temperature.
 """
 
 from __future__ import annotations

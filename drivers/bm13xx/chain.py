@@ -145,7 +145,9 @@ class Chain:
 
     def _make_engine(self) -> None:
         self.wire = ChainWire(self.chip, self._register)
-        engine = TableEngine(self.wire, self._board, self._seconds_of, self.wire.rolled)
+        engine = TableEngine(
+            self.wire, self._board, self._seconds_of, self.wire.rolled, self._board.patience_s
+        )
         self._board.set_engine(engine)
 
     def _seconds_of(self, piece: Slice) -> float:
@@ -156,24 +158,27 @@ class Chain:
         return reg.job_seconds(self.chip, self.mhz, self.count, versions)
 
     async def _raise_speed(self, baud: int) -> None:
-        """The chips switch when the frame has reached them, our side when it has left; then they
-        must answer. What is said at the wrong speed in between is lost, so we ask again."""
-        divider = reg.uart_divider(baud)
-        self._talk.write(startup.set_line_speed(self.chip, divider).frame)
-        await self._talk.line.drain()
-        await asyncio.sleep(LEAVE_S)
-        self._talk.line.set_baud(_exact(baud))
+        """The chips switch when the frame has reached them, our side when it has surely left; then
+        they must answer. A frame that was damaged on its way is sent again at the old speed."""
+        frame = startup.set_line_speed(self.chip, reg.uart_divider(baud)).frame
         for _ in range(TRIES):
-            await asyncio.sleep(SWITCH_S)
-            self._talk.forget()
-            self._talk.write(read_register(reg.CHIP_ID))
-            found = _count_chips(await self._talk.listen(ANSWER_S))
-            if found == (self.chip, self.count):
+            self._talk.line.set_baud(START_BAUD)
+            self._talk.write(frame)
+            await self._talk.line.drain()
+            await asyncio.sleep(LEAVE_S)
+            self._talk.line.set_baud(_exact(baud))
+            if await self._answers_again() or await self._answers_again():
                 return
         raise BoardError(
             f"the chips do not answer at {baud} baud: set the option baud={START_BAUD}, or check "
             "the cable"
         )
+
+    async def _answers_again(self) -> bool:
+        await asyncio.sleep(SWITCH_S)
+        self._talk.forget()
+        self._talk.write(read_register(reg.CHIP_ID))
+        return _count_chips(await self._talk.listen(ANSWER_S)) == (self.chip, self.count)
 
     async def _run(self, steps: Iterable[startup.Step]) -> None:
         for step in steps:

@@ -1,6 +1,6 @@
 """What differs from chip to chip in the BM1397 to BM1370 family.
 
-Facts: facts/boards.md 2.3, and the tables of ESP-Miner and mujina named there.
+Facts: REFERENCE.md, and the tables of ESP-Miner and mujina named there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An emulated chain of 1 to 126 chips of the BM1397 and later kind on one UART.
 
-Written from facts/boards.md 2.3. Readings of what the facts leave open:
+Written from REFERENCE.md. Readings of what that leaves open:
 - the low byte of register 00 is the chip's address, as older chips have it;
 - a hash counter counts tickets: 2**32 hashes each at a real ticket, 2**ticket_bits at an easy one;
 - with `ticket_bits` under 32 the mask in register 14 changes nothing, for no software could meet

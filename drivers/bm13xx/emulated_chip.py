@@ -1,6 +1,6 @@
 """One emulated chip of the BM1397 and later kind: its registers, its clock, its counters.
 
-Written from facts/boards.md 2.3. Where the facts say nothing of a power-on value it stands as 0.
+Written from REFERENCE.md. Where that says nothing of a power-on value it stands as 0.
 """
 
 from __future__ import annotations

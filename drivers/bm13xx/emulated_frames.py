@@ -1,6 +1,6 @@
 """The bytes between a host and chips of the BM1397 and later kind, as the chips see them.
 
-Written from facts/boards.md 2.3: `55 AA | header | length | body | crc`. After a bad check or a
+Written from REFERENCE.md: `55 AA | header | length | body | crc`. After a bad check or a
 false preamble one byte is dropped and the search goes on.
 """
 

@@ -1,6 +1,6 @@
 """An emulated chain of BM1384 or BM1387 chips on one UART.
 
-Written from facts/boards.md 2.1 and 2.2. Readings of what the facts leave open:
+Written from REFERENCE.md. Readings of what that leaves open:
 - byte 4 of a BM1387's nonce reply is 0; in a register's reply it is the chip's address and byte 5
   the register, as later chips have them;
 - a BM1384 answers a read with the register's four bytes and a CRC5 below a clear bit 7, its

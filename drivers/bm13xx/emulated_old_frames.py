@@ -1,6 +1,6 @@
 """The bytes between a host and BM1384 or BM1387 chips, as the chips see them.
 
-Written from facts/boards.md 2.2. The BM1387 has no preamble, but its commands carry their length.
+Written from REFERENCE.md. The BM1387 has no preamble, but its commands carry their length.
 BM1384 commands have four bytes and its jobs 64, with nothing to tell one from the other: what
 comes at once and is not a job's size counts as commands where their check is right.
 """

@@ -1,7 +1,7 @@
 """Jobs for BM1397 (midstates, the host rolls versions) and later chips (whole headers).
 
 Both are 55 AA 21, a length byte that chips ignore, the job's id, and end in a big-endian CRC16.
-facts/boards.md 2.3.
+REFERENCE.md.
 """
 
 from __future__ import annotations

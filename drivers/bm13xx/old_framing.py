@@ -1,7 +1,7 @@
 """BM1384 and BM1387: frames without a preamble, other command numbers, midstate jobs.
 
 Transport and CRC5 are those of the later chips; the commands are not, and nothing here is shared
-with protocol.py but the shape of what comes back. facts/boards.md 2.2.
+with protocol.py but the shape of what comes back. REFERENCE.md.
 """
 
 from __future__ import annotations

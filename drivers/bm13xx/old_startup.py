@@ -1,6 +1,6 @@
 """What BM1384 and BM1387 chains are told from reset to their first job.
 
-After gekko's order (facts/boards.md 2.2): hello, count replies, addresses, the line's speed (on
+After gekko's order (REFERENCE.md): hello, count replies, addresses, the line's speed (on
 BM1387; the host follows), gate block, clocks, busy jobs to open the cores.
 """
 

@@ -79,7 +79,7 @@ class OldWire:
             return Damaged(f"{reply.skipped} bytes that are no reply")
         if not isinstance(reply, NonceReply):
             return None
-        if self._is_busy(reply):
+        if not self._is_found(reply) and self._is_busy(reply):
             self.busy_answers += 1
             return None
         job_id, index = self._split(reply)
@@ -89,10 +89,14 @@ class OldWire:
         return self.chip.split_id(reply.id_byte, self._ids_a_job)
 
     def _proves(self, reply: NonceReply) -> bool:
+        return self._is_found(reply) or self._is_busy(reply)
+
+    def _is_found(self, reply: NonceReply) -> bool:
+        """Whether it answers the newest job with its id."""
         job_id, index = self._split(reply)
         piece = self._sent.get(job_id)
         if piece is None:
-            return self._is_busy(reply)
+            return False
         versions = list(piece.versions())
         if index >= len(versions):
             return False
@@ -102,8 +106,6 @@ class OldWire:
         """Whether it answers a busy job: the nonces that chips find, or those of easier tickets."""
         if reply.nonce in BUSY_NONCES:
             return True
-        if self._split(reply)[0] in self._sent:
-            return False
         words = compress((0,) * 8, busy_tail(self.chip) + reply.nonce + _PADDING)
         first = b"".join(word.to_bytes(4) for word in words)
         return int.from_bytes(sha256(first).digest(), "little") <= self._ticket

@@ -1,7 +1,7 @@
 """Frames to and from BM1397 to BM1370 chains: commands, and the replies found in a byte stream.
 
 To the chip: 55 AA, type and flags, length, body, CRC5 (jobs: CRC16, see jobs.py). From the chip:
-AA 55, 7 or 9 bytes, the last holding CRC5 and in bit 7 whether it is a nonce. facts/boards.md 2.3.
+AA 55, 7 or 9 bytes, the last holding CRC5 and in bit 7 whether it is a nonce. REFERENCE.md.
 """
 
 from __future__ import annotations

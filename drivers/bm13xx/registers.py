@@ -1,6 +1,6 @@
 """Registers of BM1397 to BM1370: addresses, and the arithmetic of what is written to them.
 
-facts/boards.md 2.3, the register table; each function names its own source where that differs.
+REFERENCE.md, the register table; each function names its own source where that differs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a chain is told from reset to its first job, as frames and the pauses between them.
 
 Orders and values are those of ESP-Miner (BM1366, BM1368, BM1370), of the S19j Pro's capture in
-mujina's reference (BM1362) and of a sniffed cold start (BM1397): facts/boards.md 2.3 and
+mujina's reference (BM1362) and of a sniffed cold start (BM1397): REFERENCE.md and
 vectors/boards/*_init_transcript.json. The order is: hello, count replies, configure, ramp,
 start_mining; the line's speed is raised in between, by the driver.
 """

@@ -84,6 +84,11 @@ class Votes:
         self.against += 1
         return None
 
+    @property
+    def given(self) -> int:
+        """How many there are."""
+        return self._votes.total()
+
     def clear(self) -> None:
         """Begin anew."""
         self.against = 0

@@ -48,12 +48,13 @@ class FpgaBoard(Board):
         profile = LineProfile(baud=self._baud)
         super().__init__(plug, name, known or dialect.rate_hs, [profile])
         self._is_emulated = plug.sighting.emulator is not None
-        self._is_rate_known = self._is_emulated or bool(known) or dialect.speed_test is None
+        self._is_rate_given = self._is_emulated or bool(stated) or dialect.speed_test is None
         self.engine: FreeRunningEngine = self._engine()
         self._readings = 0
         self._reported_c: float | None = None  # in the last line
         self._celsius: float | None = None  # as far as it is believed
-        self._read_at = -math.inf
+        self._read_at = -math.inf  # or when it started
+        self._guard: Thermal | None = None  # of a board that has once reported
 
     def _engine(self) -> FreeRunningEngine:
         dialect = self._dialect
@@ -71,6 +72,8 @@ class FpgaBoard(Board):
             found.clear()  # another design may be loaded by now: begin anew
             raise
         self.engine.offsets = PIPELINE_OFFSETS if offset is None else (offset,)
+        self.thermal = self._celsius = self._reported_c = None  # what it said before says nothing
+        self._read_at = self.now()
 
     async def _calibrate(self, known: float | None) -> int | None:
         """The offset; None: it will show when it mines."""
@@ -84,22 +87,22 @@ class FpgaBoard(Board):
             if known is not None:  # 39 s to prove what was proved before
                 self.talks[0].write(2 * self._dialect.golden.frame)
                 return int(known)
-            offset = await test.prove_free_running()
+            offset = await test.prove_makomk(self.plug.supervisor.failures)
         else:
             if self._dialect is PYFPGA:
                 await test.ping()
             offset = await test.prove()
+        self.engine.golden_answers += test.answered
         if offset is not None:
             self.plug.found["offset"] = offset
             await self._measure(test, offset)
         return offset
 
     async def _measure(self, test: SelfTest, offset: int) -> None:
-        if not self._is_rate_known:
+        if not self._is_rate_given and "rate_hs" not in self.plug.found:
             test.offsets = (offset,)
             self.rate_hs = self.engine.rate_hs = await test.measure()
             self.plug.found["rate_hs"] = self.rate_hs
-            self._is_rate_known = True
 
     async def poll(self) -> Telemetry:
         if len(self.engine.offsets) == 1:  # perhaps found while mining
@@ -117,10 +120,9 @@ class FpgaBoard(Board):
             last, self._reported_c = self._reported_c, wire.celsius
             if last is None or abs(wire.celsius - last) <= LARGEST_JUMP_C:
                 self._celsius, self._read_at = wire.celsius, now
-            if self.thermal is None:
-                self.thermal = Thermal(THERMAL_LIMITS, now)
+            self._guard = self.thermal = self._guard or Thermal(THERMAL_LIMITS, now)
         elif now - self._read_at > SILENT_S:
-            self._celsius = None
+            self._celsius, self.thermal = None, self._guard
 
 
 def _baud(options: Mapping[str, str]) -> int:

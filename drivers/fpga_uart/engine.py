@@ -56,6 +56,7 @@ class FreeRunningEngine:
         self.wire = dialect.wire(self._is_right)
         self._host = host
         self._ticket = ticket
+        self.golden_answers = 0  # what the self-test's work was answered with
         self._feed = SliceFeed(lambda _work: 0, host.exhausted)
         self._golden = of_whole_range(dialect.golden)
         self._is_after_golden = True  # the self-test's work is what the board searches
@@ -142,6 +143,7 @@ class FreeRunningEngine:
             self.offsets = (match.offset,)
             self._right(match, now)
         elif self._is_golden(nonce):
+            self.golden_answers += 1
             self._is_of_before(now)
         else:
             self._wrong(nonce, now)
@@ -287,7 +289,7 @@ class MakomkEngine(FreeRunningEngine):
             missing = make_up(verdict[0])
             self._host.comm_error(f"it was out of step by {len(missing)} bytes of work")
             self._send(missing)
-        elif votes.against < 2 * votes.wanted:
+        elif votes.against < votes.wanted:
             return
         votes.clear()
         self._push(now)

@@ -1,7 +1,7 @@
 """Three dialects of FPGA miners on a UART: what goes out for a work, and what comes back.
 
 KC705 speaks lines of text, PyFPGA (VHDL_Xilinx_Port) bytes with a type, makomk's serial designs
-(DE2-115 and others) Icarus' 64 bytes and bare nonces. facts/boards.md 2.8. Designs report a nonce
+(DE2-115 and others) Icarus' 64 bytes and bare nonces. REFERENCE.md. Designs report a nonce
 and their pipeline's depth: PIPELINE_OFFSETS are to be tried on the golden work.
 
 None of them stops at a nonce, so replies follow each other at any distance. Where they have no
@@ -48,9 +48,9 @@ def pyfpga_work(midstate: Sequence[int], tail: bytes) -> bytes:
     return b"\x01" + mid_rev(midstate) + tail_rev(tail)
 
 
-def makomk_work(midstate: Sequence[int], tail: bytes) -> bytes:
-    """64 bytes; the 20 between are ignored."""
-    return mid_rev(midstate) + bytes(20) + tail_rev(tail)
+def makomk_work(midstate: Sequence[int], tail: bytes, filler: bytes = bytes(20)) -> bytes:
+    """64 bytes; the 20 of the filler are ignored."""
+    return mid_rev(midstate) + filler + tail_rev(tail)
 
 
 def makomk_header(frame: bytes) -> tuple[tuple[int, ...], bytes]:

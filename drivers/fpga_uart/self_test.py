@@ -18,7 +18,7 @@ from sv2rig.drivers.fpga_uart.calibration import (
     of_whole_range,
     out_of_step,
 )
-from sv2rig.drivers.fpga_uart.protocol import FLUSH, Dialect, PyFpgaWire
+from sv2rig.drivers.fpga_uart.protocol import FLUSH, Dialect, PyFpgaWire, makomk_work
 
 BITS_A_BYTE = 10  # 8N1
 PROBES = 5
@@ -39,6 +39,7 @@ class SelfTest:
     ticket: int
     offsets: Sequence[int]
     rate_hs: float
+    answered: int = 0  # right nonces of the golden work
 
     async def ping(self) -> None:
         """PyFPGA's: BoardError if nothing answers."""
@@ -60,32 +61,36 @@ class SelfTest:
         listener = self._listener()
         for _ in range(PROBES):
             self.talk.forget()
-            self.talk.write(self.dialect.flush + golden.frame)
+            self._send(golden)
             verdict = await listener.verdict([Searched(0, of_whole_range(golden))], wait_s)
+            self.answered = listener.votes.given
             if verdict is not None:
                 return verdict[1]
         raise BoardError(f"{listener.what_came}: {self._is_it}")
 
-    async def prove_free_running(self) -> int | None:
+    async def prove_makomk(self, attempt: int) -> int | None:
         """The golden work, for designs whose nonce counts on and whose receiver may hold any part
         of a work. Sent twice, it is known what they search whatever they hold. They answer when
-        their count comes by; None: not yet, and they are too slow to wait for."""
+        their count comes by; None: not yet, and they are too slow to wait for. A work put together
+        out of step may have no nonce at all: each `attempt` makes another one."""
         golden = self.dialect.golden
+        frame = makomk_work(golden.midstate, golden.tail12, bytes([attempt % 256]) * 20)
         round_s = ANSWER_S + 1.02 * NONCES / self.rate_hs
         listener = self._listener()
         ends = listener.now() + min(round_s, LONGEST_WAIT_S)
-        sent = golden.frame
+        sent = frame
         self.talk.forget()
         self.talk.write(sent)
         while (left_s := ends - listener.now()) > 0:
-            sent = (sent + golden.frame)[-3 * len(golden.frame) :]
-            self.talk.write(golden.frame)
+            sent = (sent + frame)[-3 * len(frame) :]
+            self.talk.write(frame)
             searched = [Searched(0, of_whole_range(golden)), *out_of_step(sent)]
             verdict = await listener.verdict(searched, left_s)
+            self.answered = listener.votes.given
             if verdict is not None:
                 slip, offset = verdict
                 if slip:
-                    self.talk.write(make_up(slip) + golden.frame)
+                    self.talk.write(make_up(slip) + frame)
                 return offset
         if round_s > LONGEST_WAIT_S and not listener.heard:
             return None
@@ -101,7 +106,7 @@ class SelfTest:
         loop = asyncio.get_running_loop()
         for _ in range(2):
             self.talk.forget()
-            self.talk.write(self.dialect.flush + test.frame)
+            self._send(test)
             await self.talk.line.drain()
             since = loop.time()
             if await self._is_answered(test, since + test.hashes / SLOWEST_MEASURED_HS):
@@ -122,6 +127,11 @@ class SelfTest:
                 if isinstance(reply, Nonce) and corrected(reply.nonce, self.offsets[0]) == last:
                     return True
         return False
+
+    def _send(self, known: Probe) -> None:
+        if self.dialect.flush:
+            self.talk.write(self.dialect.flush)
+        self.talk.write(known.frame)
 
     def _listener(self) -> _Listener:
         hypotheses = len(self.offsets) * max(1, self.dialect.frame_bytes)

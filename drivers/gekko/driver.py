@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from sv2rig.boards.board import Board
+from sv2rig.boards.clocked_board import ClockedBoard
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineError, LineLostError, LineProfile
 from sv2rig.boards.plug import Plug
@@ -26,6 +27,8 @@ from sv2rig.drivers.gekko.telemetry_port import TelemetryPort
 _DATA, _TELEMETRY = 0, 1
 _IDS = {"FT230X": (0x0403, 0x6015), "CP210x": (0x10C4, 0xEA60), "CP2105": (0x10C4, 0xEA70)}
 _CBUS1 = (1,)
+# cgminer-gekko stops them at 110 °C.
+_HEAT = ThermalLimits(throttle_c=85, resume_c=80, cooldown_c=95, cooled_c=60, cut_off_c=110)
 _AFTER_POWER_S = 0.1
 _AFTER_RELEASE_S = 0.2
 _BLINKS = 10
@@ -35,7 +38,7 @@ _CHIPS: dict[str, Chip | OldChip] = {
 }
 
 
-class GekkoBoard(Board):
+class GekkoBoard(ClockedBoard):
     """One of BOARDS. Its reset line hangs on the USB bridge; where that cannot be driven, the chips
     are tried as they are, and at the end said to be powered."""
 
@@ -69,7 +72,7 @@ class GekkoBoard(Board):
         self._cannot_hold: str | None = None  # why its reset line cannot be driven
         self._telemetry_port = TelemetryPort(lambda: self.talks[_TELEMETRY], self.damage)
         if product.telemetry:
-            self.watch_heat(ThermalLimits())
+            self.watch_heat(_HEAT)
         if product.has_fan:
             self.fan = Fan(FanLimits())
 
@@ -100,7 +103,7 @@ class GekkoBoard(Board):
         await self._hold_reset(False)
         await asyncio.sleep(_AFTER_RELEASE_S)
         try:
-            await self.chain.start_up(self._clock_mhz, self._fast_baud)
+            await self.chain.start_up(self.clock_mhz, self._fast_baud)
         except BoardError as error:
             if self._cannot_hold is None:
                 raise
@@ -125,19 +128,18 @@ class GekkoBoard(Board):
         amperes = read.input_amperes
         return Telemetry(
             temperature_c=max(heats, default=None),
+            fan_percent=self._fan_percent,
             power_w=None if amperes is None else read.input_volts * amperes,
             counted_hs=self.chain.counted_hs,
             fan_rpm=read.fan_rpm,
         )
 
     async def each_second(self) -> None:
+        await super().each_second()
         self.chain.poll_counters()
 
-    async def apply(self, _name: str, _value: float) -> None:
-        await self.chain.set_clock(self._clock_mhz)
-
-    async def throttle(self, _factor: float) -> None:
-        await self.chain.set_clock(self._clock_mhz)
+    async def set_clock(self, mhz: float) -> None:
+        await self.chain.set_clock(mhz)
 
     async def set_fan(self, percent: float) -> None:
         await self._telemetry_port.set(protocol.fan(round(percent)))
@@ -150,10 +152,6 @@ class GekkoBoard(Board):
                 await self._telemetry_port.set(state)
                 await asyncio.sleep(_BLINK_S)
         await self._telemetry_port.set(protocol.LED_WORK)
-
-    @property
-    def _clock_mhz(self) -> float:
-        return max(self.setting("frequency") * self.heat_factor, self._product.lowest_mhz)
 
     @property
     def _fast_baud(self) -> int | None:

@@ -1,6 +1,6 @@
 """The telemetry port of the Compac A1 and A2: two bytes ask, a few bytes answer.
 
-Written from facts/boards.md 2.5; that a setting is answered by one byte, and the version by one
+Written from REFERENCE.md; that a setting is answered by one byte, and the version by one
 whose upper nibble counts, is read off cgminer-gekko. Which byte answers a setting nobody looks at:
 here it is the setting's letter.
 """

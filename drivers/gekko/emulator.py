@@ -1,6 +1,6 @@
 """Emulated GekkoScience sticks and pods: chips on a data port, a reset line, some with telemetry.
 
-Written from facts/boards.md 2.2, 2.3 and 2.5. The reset line (a CBUS or GPIO pin of the bridge)
+Written from REFERENCE.md and bm13xx's. The reset line (a CBUS or GPIO pin of the bridge)
 is the port "reset", its line `reset`: 0 holds the chips, 1 lets them go. Readings of what the facts
 leave open: bridges with a latch (CP2105) wake with the line held and core power off, the others
 with it released; how many chips a board has that the facts do not say, as its maker sells it.

@@ -1,6 +1,6 @@
 """GekkoScience boards: which there are, their reset lines, and the telemetry of Compac A1 and A2.
 
-Chips speak bm13xx's protocols. facts/boards.md 2.5; strings, defaults and limits as gekko's driver
+Chips speak bm13xx's protocols. REFERENCE.md; strings, defaults and limits as gekko's driver
 has them.
 """
 

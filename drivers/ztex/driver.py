@@ -17,10 +17,19 @@ from sv2rig.devices.pattern import Contains, Pattern
 from sv2rig.drivers.ztex.bitstream import BitstreamError, missing, on_pins
 from sv2rig.drivers.ztex.engine import Clocking, Done, ZtexEngine
 from sv2rig.drivers.ztex.protocol import Read, Send
-from sv2rig.drivers.ztex.session import Found, configure, identify, perform, reset_all
+from sv2rig.drivers.ztex.session import (
+    Found,
+    configure,
+    identify,
+    perform,
+    read_test,
+    reset_all,
+    start_test,
+)
 
 VID, PID = 0x221A, 0x0100
 SETTLE_S = 0.2  # after a bitstream was loaded
+TEST_S = 0.5
 _TYPICAL_HS = 200e6  # of one FPGA, until the board has said more
 
 HIGHEST = Setting(
@@ -49,12 +58,13 @@ class ZtexBoard(UsbBoard):
         await self.usb.do(partial(reset_all, found=await self._identified()))
 
     async def start_up(self) -> None:
-        """Its bitstream into every FPGA. Who hashes rightly is seen from the first reading on."""
+        """Its bitstream into every FPGA, and known work, which shows who hashes rightly."""
         found = await self._identified()
         data = await self._bitstream(found.miner.bitstream)
         for fpga in range(found.fpgas):
             await self.usb.do(partial(configure, found=found, fpga=fpga, bitstream=data))
         await asyncio.sleep(SETTLE_S)
+        right = await self._tested(found)
         claims = self.plug.sighting.emulator
         miner = found.miner
         rate_hs = claims.rate_hs if claims else found.fpgas * miner.rate_hs(miner.multiplier)
@@ -63,6 +73,9 @@ class ZtexBoard(UsbBoard):
         )
         self._ztex = ZtexEngine(self, found, rate_hs, clocking, self._loop.time())
         self.engine = self._ztex
+        for fpga, is_right in enumerate(right):
+            if not is_right:
+                self._ztex.leave_out(fpga, "it hashed its self-test wrongly")
         self.rate_hs = self._ztex.rate_hs
 
     async def apply(self, name: str, value: float) -> None:
@@ -97,6 +110,18 @@ class ZtexBoard(UsbBoard):
             self._found = await self.usb.do(identify)
             self._name = f"ZTEX {self._found.descriptor.model}"
         return self._found
+
+    async def _tested(self, found: Found) -> list[bool]:
+        """Whether each FPGA hashes rightly; BoardError if none does."""
+        await self.usb.do(partial(start_test, found=found))
+        await asyncio.sleep(TEST_S)
+        right = await self.usb.do(partial(read_test, found=found))
+        if not any(right):
+            raise BoardError(
+                f"its self-test was hashed wrongly by all of its FPGAs ({found.fpgas}): is the "
+                f"bitstream the one for {found.miner.bitstream}, and is there a fan on them?"
+            )
+        return right
 
     async def _bitstream(self, wanted: str) -> bytes:
         given = self.plug.options.get("bitstream")

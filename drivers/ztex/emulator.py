@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sv2rig.devices.sighting import EmulatorClaims
+from sv2rig.drivers.ztex.emulated_bitstream import blank_bitstream, is_whole_on_pins
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions, Identity, NonceFaults
 from sv2rig.emulation.ledger import WorkReceived
 from sv2rig.emulation.options import choice, whole_number
@@ -27,8 +28,6 @@ _CHUNK = 2048
 _STEP_MHZ = 4.0
 _MULTIPLIER, _MAX_MULTIPLIER = 49, 74  # 200 and 300 MHz
 _INITIAL_H7 = 0x5BE0CD19
-_BIT_HEADER = bytes.fromhex("00090ff00ff00ff00ff0000001")
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +49,15 @@ _MORE = {
     "offset": "by how much its nonces are too high (0)",
     "nonce_bits": "nonces of a work as a power of two, so that a range ends soon (32)",
     "stable_mhz": "from where on an FPGA makes errors (300)",
+    "broken": "which FPGA, from 0, hashes wrongly (none)",
     "high_speed": "whether it takes bitstreams over its bulk endpoint: yes, no",
     "serial": "the serial number it shows",
 }
 
 
-def blank_bitstream(name: str, size: int = 5000) -> bytes:
-    """A file with a bitstream's header and sync word and nothing else: for this emulator."""
-    fields = b""
-    for letter, text in zip("abcd", (name, "6slx150", "2012/01/01", "00:00:00"), strict=True):
-        value = text.encode() + b"\0"
-        fields += letter.encode() + struct.pack(">H", len(value)) + value
-    data = b"\xff" * 16 + bytes.fromhex("aa995566")
-    data += bytes(size - len(data))
-    return _BIT_HEADER + fields + b"e" + struct.pack(">I", len(data)) + data
-
-
 class ZtexBoard:
-    """The board's controller and its FPGAs."""
+    """The board's controller and its FPGAs. `files`: a driver's options that take a file, each with
+    one that does for this emulator."""
 
     ports: tuple[str, ...] = ("usb",)
 
@@ -86,6 +76,7 @@ class ZtexBoard:
             product=f"USB-FPGA Module {name} (default)",
             serial=more.get("serial", "04A32DBCFA"),
         )
+        self.files = {"bitstream": blank_bitstream(self.model.bitstream)}
         self.interfaces = (Interface(0, (Endpoint(_BULK_OUT),)),)
         self.claims = EmulatorClaims(
             options.ticket_bits, rate_hs, replay=bool(options.known), driver="ztex"
@@ -103,6 +94,9 @@ class ZtexBoard:
             _Fpga(number, design, rate_hs / self.model.fpgas, options)
             for number in range(self.model.fpgas)
         ]
+        broken = whole_number(more, "broken", -1, -1, self.model.fpgas - 1)
+        if broken >= 0:
+            self.fpgas[broken].broken = True
         self._design = design
         self._selected = 0
         self._reads: dict[int, Callable[[float], bytes]] = {
@@ -302,7 +296,7 @@ class _Fpga:
         ]
         self._loaded = bytearray()
         self._work: WorkReceived | None = None
-        self.loads_fast = self.configured = self.hashing = False
+        self.loads_fast = self.configured = self.hashing = self.broken = False
         self.multiplier = _MULTIPLIER
 
     @property
@@ -328,7 +322,7 @@ class _Fpga:
 
     def end_loading(self) -> None:
         self.loads_fast = False
-        self.configured = self.configured or _is_whole(bytes(self._loaded).translate(_REVERSED))
+        self.configured = self.configured or is_whole_on_pins(bytes(self._loaded))
 
     def state(self) -> bytes:
         checksum = sum(self._loaded) & 0xFF
@@ -370,7 +364,8 @@ class _Fpga:
         """What 0x81 gives, entered in the ledger as it goes onto the wire."""
         for unit in self.units:
             counter, hash7 = unit.place(now)
-            if self._random.random() < (self.mhz - self._design.stable_mhz) / 100:
+            errors = (self.mhz - self._design.stable_mhz) / 100
+            if self.broken or self._random.random() < errors:
                 hash7 ^= 1 << self._random.randrange(32)
             most = 1 + self._design.extra
             kept = [*unit.goldens, *[None] * most][:most]
@@ -389,20 +384,6 @@ class _Fpga:
             golden.sent = True
             raw = unit.raw(golden)
             wires.reply(_USB, raw, golden.nonce, self._work, now, golden.wrong)
-
-
-def _is_whole(data: bytes) -> bool:
-    """A bitstream file in its own bit order: the sync word, and as long as its header says."""
-    if bytes.fromhex("aa995566") not in data[:65_536]:
-        return False
-    if not data.startswith(_BIT_HEADER):
-        return True  # a file without a header says nothing of its length
-    at = len(_BIT_HEADER)
-    while data[at : at + 1] != b"e":
-        (size,) = struct.unpack(">H", data[at + 1 : at + 3])
-        at += 3 + size
-    (size,) = struct.unpack(">I", data[at + 1 : at + 5])
-    return len(data) == at + 5 + int(size)
 
 
 EMULATOR = EmulatorKind(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sv2rig.devices.dynamic_clock import DynamicClock
 from sv2rig.devices.slices import Slice
-from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce, right_hash7
+from sv2rig.drivers.ztex.protocol import Miner, Slot, header_nonce
 
 POLL_S = 0.25
 _BEFORE = 2  # jobs remembered that a late reading may belong to
@@ -80,10 +80,7 @@ class Fpga:
         Sets `is_done`.
         """
         header = job.header76()
-        right = [
-            None if slot.empty else slot.hash7 == right_hash7(header, slot.counter)
-            for slot in slots
-        ]
+        right = [None if slot.empty else slot.is_right(header) for slot in slots]
         if job is not self.job:
             return []
         self._was_right |= True in right

@@ -60,6 +60,13 @@ READ_MINER = Read(0x82, MINER_BYTES)
 SUSPEND = Send(0x84)
 
 
+# What an FPGA is tried with before it is used: block 125552.
+TEST_HEADER = bytes.fromhex(
+    "0100000081cd02ab7e569e8bcd9317e2fe99f2de44d49ab2b8851ba4a308000000000000"
+    "e320b6c2fffc8d750423db8b1eb942ae710e951ed797f7affc8892b0f1fc122bc7f5d74df2b9441a"
+)
+
+
 def low_speed_chunks(bitstream: bytes) -> Iterator[Send]:
     """A bitstream as the control endpoint takes it."""
     for start in range(0, len(bitstream), CHUNK_LOW_SPEED):
@@ -91,6 +98,11 @@ def right_hash7(header76: bytes, counter: int) -> int:
     """What an FPGA that hashes rightly says of this nonce."""
     last_word = int.from_bytes(sha256d(header76 + header_nonce(counter))[28:], "big")
     return (last_word - IV[7]) % NONCES
+
+
+def solves_test(counter: int, ticket: int) -> bool:
+    """Whether this nonce is one of the test's, found before other work came."""
+    return int.from_bytes(sha256d(TEST_HEADER + header_nonce(counter)), "little") <= ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +277,10 @@ class Slot:
     counter: int
     hash7: int
     empty: bool = False
+
+    def is_right(self, header76: bytes) -> bool:
+        """Whether it hashes this header rightly."""
+        return not self.empty and self.hash7 == right_hash7(header76, self.counter)
 
 
 def _check_length(data: bytes, length: int, what: str) -> None:

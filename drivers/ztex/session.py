@@ -18,6 +18,7 @@ from sv2rig.drivers.ztex.protocol import (
     READ_MINER,
     READ_STATE,
     RESET_FPGA,
+    TEST_HEADER,
     Descriptor,
     FpgaState,
     Miner,
@@ -27,6 +28,8 @@ from sv2rig.drivers.ztex.protocol import (
     decode_high_speed,
     low_speed_chunks,
     select_fpga,
+    set_clock,
+    start_job,
 )
 
 HIGH_SPEED_TRIES = 3
@@ -93,6 +96,20 @@ def reset_all(usb: UsbTransfers, found: Found) -> None:
     """Every FPGA loses its configuration, and with it draws next to nothing."""
     for fpga in range(found.fpgas):
         perform(usb, found.on(fpga, RESET_FPGA))
+
+
+def start_test(usb: UsbTransfers, found: Found) -> None:
+    """Known work for every FPGA, at the clock that its board starts it with."""
+    clock = set_clock(found.miner.multiplier)
+    for fpga in range(found.fpgas):
+        perform(usb, found.on(fpga, clock, start_job(TEST_HEADER)))
+
+
+def read_test(usb: UsbTransfers, found: Found) -> list[bool]:
+    """Whether each FPGA has hashed it rightly with all of its units."""
+    miner = found.miner
+    answers = [perform(usb, found.on(fpga, miner.read_results))[0] for fpga in range(found.fpgas)]
+    return [all(slot.is_right(TEST_HEADER) for slot in miner.results(data)) for data in answers]
 
 
 def configure(usb: UsbTransfers, found: Found, fpga: int, bitstream: bytes) -> None:

@@ -78,14 +78,18 @@ class Board(BoardLife):
 
     def start(self, sink: DeviceSink) -> None:
         self._sink = sink
-        self._life = self._loop.create_task(self._live(), name=self.plug.device_id)
+        self._life = self._loop.create_task(self._live_in_turn(), name=self.plug.device_id)
 
     def assign(self, work: Work | None) -> None:
         self._work = work
         if self._is_serving:
             now = self._loop.time()
-            self.engine.assign(work, now)
-            self._arm()
+            try:
+                self.engine.assign(work, now)
+                self._arm()
+            except Exception as error:
+                self._engine_failed(error)
+                return
             if work is None:
                 self.plug.supervisor.idle(now)
             else:
@@ -121,11 +125,6 @@ class Board(BoardLife):
         finally:
             self._close()
 
-    @property
-    def was_stopped(self) -> bool:
-        """Whether its end was asked for."""
-        return self._is_stopping
-
     def unplugged(self) -> None:
         """It was seen to go, perhaps before its line failed."""
         self._line_lost("unplugged")
@@ -141,7 +140,9 @@ class Board(BoardLife):
         self._wake.set()
 
     def identify(self) -> None:
-        """Show which one it is."""
+        """Show which one it is; BoardError where it has nothing for that."""
+        if type(self).show_itself is BoardLife.show_itself:
+            raise BoardError("it has no light of its own that could blink")
         self._wants_shown = True
         self._wake.set()
 
@@ -170,17 +171,23 @@ class Board(BoardLife):
     # -- the engine's bytes and timers
 
     def _serve(self) -> None:
-        super()._serve()
-        if self._work is not None:
-            self.assign(self._work)
-
-    def _stop_soon(self) -> None:
-        self._is_stopping = True
-        self._interrupt()
+        before = self._work
+        super()._serve()  # tells that it is READY, on which it may be given new work
+        if before is not None and self._work is before:
+            self.assign(before)
 
     def _received(self, data: bytes) -> None:
-        self.engine.received(data, self._loop.time())
-        self._arm()
+        try:
+            self.engine.received(data, self._loop.time())
+            self._arm()
+        except Exception as error:
+            self._engine_failed(error)
+
+    def _engine_failed(self, error: Exception) -> None:
+        """The board's trouble, not that of whoever called."""
+        self._pause_engine()
+        self._trouble = error
+        self._wake.set()
 
     def _arm(self) -> None:
         """One timer, moved only forward: an early one looks again, which is cheaper than a new
@@ -197,5 +204,8 @@ class Board(BoardLife):
     def _on_timer(self) -> None:
         self._timer = None
         if self._is_serving:
-            self.engine.on_time(self._loop.time())
-            self._arm()
+            try:
+                self.engine.on_time(self._loop.time())
+                self._arm()
+            except Exception as error:
+                self._engine_failed(error)

@@ -2,7 +2,7 @@
 
 A midstate is the eight SHA-256 words h0..h7 after header bytes 0..63 (sv2rig.bitcoin.sha256).
 A tail is header bytes 64..75: the merkle root's end, ntime, nbits. Replies are header bytes
-76..79, some boards' reversed. Orders as facts/boards.md section 0 names them.
+76..79, some boards' reversed. drivers/*/REFERENCE.md use these names.
 """
 
 import struct

@@ -1,6 +1,6 @@
 """The checksums of the board families, each named by where it is used.
 
-Parameters are those of facts/boards.md; the tables are computed, not copied.
+Parameters are those of each driver's REFERENCE.md; the tables are computed, not copied.
 """
 
 from binascii import crc_hqx

@@ -14,6 +14,8 @@ from typing import Protocol
 from sv2rig.devices.slices import Slice, cut
 from sv2rig.devices.work import Solution, Work
 
+PATIENCE = 20.0  # e**-20: silence for so many expected intervals is no chance
+
 
 @dataclass(frozen=True, slots=True)
 class Nonce:

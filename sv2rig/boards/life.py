@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from sv2rig.bitcoin.target import expected_hashes
-from sv2rig.boards.board_ports import BoardPorts
-from sv2rig.boards.engine import Engine
+from sv2rig.boards.board_ports import BoardPorts, StoppedError
+from sv2rig.boards.driver_fault import fault_text
+from sv2rig.boards.engine import PATIENCE, Engine
 from sv2rig.boards.line import BoardError, LineError, LineLostError, LineProfile
 from sv2rig.boards.plug import Plug
 from sv2rig.devices.device import DeviceSink, DeviceState, Setting, Telemetry
@@ -29,6 +30,8 @@ from sv2rig.devices.work import Work
 POLL_S = 1.0
 SECURE_S = 10.0  # a board that takes longer to be made safe does not answer
 LAST_CHANCE_S = 3.0  # the same, where the program is being torn down
+SHUT_DOWN_S = 70.0  # to be made safe and to cool
+ANSWER_S = 10.0  # a board that takes longer for its readings does not answer
 UNSAFE_RETRY_S = 10.0
 STARTING = frozenset({DeviceState.INIT, DeviceState.RESETTING})
 
@@ -69,7 +72,8 @@ class BoardLife(BoardPorts):
         self._timer: asyncio.TimerHandle | None = None
         self._telemetry = Telemetry()
         self._fan_percent: float | None = None  # None: as make_safe left it
-        self._is_serving = self._is_stopping = self._is_safe = self._wants_shown = False
+        self._is_serving = self._is_safe = self._wants_shown = False
+        self._trouble: Exception | None = None  # of the engine, between two steps
         self._alarm: str | None = None
         self._changes: set[str] = set()
         self._reply_hashes = float(expected_hashes(self.ticket))
@@ -116,6 +120,10 @@ class BoardLife(BoardPorts):
         default = next(s.default for s in self.settings if s.name == name)
         return self.plug.settings.get(name, default)
 
+    def patience_s(self) -> float:
+        """How long a silence may be a chance, at the expected rate: 20 nonces were due."""
+        return PATIENCE * self._reply_hashes / self.rate_hs
+
     def now(self) -> float:
         """The loop's monotonic seconds."""
         return self._loop.time()
@@ -139,6 +147,11 @@ class BoardLife(BoardPorts):
 
     # -- the life
 
+    async def _live_in_turn(self) -> None:
+        """A board that is plugged in again waits until the one before it has let go."""
+        async with self.plug.in_use:
+            await self._live()
+
     async def _live(self) -> None:
         supervisor = self.plug.supervisor
         try:
@@ -151,13 +164,15 @@ class BoardLife(BoardPorts):
         except asyncio.CancelledError:  # the program is torn down: a second Ctrl-C
             await self._secure_at_once()
             raise
-        except Exception as error:  # a fault in a driver ends its board, never the rig
+        except Exception as error:  # whatever it is, it ends this board, never the rig
             await self._secure_at_once()
-            self._tell(DeviceState.DEAD, f"fault in the driver: {error!r}; please report it")
+            self._tell(DeviceState.DEAD, fault_text(error))
         finally:
             self._pause_engine()
             self._close()
-            self._settle()
+            if self.is_lost:
+                self._settle()
+            supervisor.lost(self._loop.time(), "let go")  # the next life of this plug opens anew
 
     async def _next_step(self, state: DeviceState) -> None:
         """What the state asks for, once; trouble becomes a new state."""
@@ -168,37 +183,34 @@ class BoardLife(BoardPorts):
                 await self._run_a_while()
             else:
                 await self._rest(state)
+        except StoppedError:
+            self._pause_engine()
         except LineLostError as lost:
             self._pause_engine()
-            self.plug.supervisor.lost(self._loop.time(), str(lost))
-        except BoardError as error:
-            otherwise = FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION
-            self._fail(error.kind or otherwise, error)
-        except LineError as error:
-            self._fail(FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION, error)
+            self._lost = self._lost or str(lost)
+            self.plug.supervisor.lost(self._loop.time(), self._lost)
+        except (LineError, BoardError) as error:
+            kind = FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION
+            self._fail(getattr(error, "kind", None) or kind, error)
+        except Exception as error:
+            self._fail(FaultKind.DRIVER, BoardError(fault_text(error)))
 
     async def _start(self) -> None:
-        limit_s = self.plug.limits.start_limit_s
-        plug = self.plug
         self._close()
-        if not await plug.turns.take(plug.device_id, plug.sighting.usb_path, self.watts):
-            self._check_line()
-            return
+        await self._take_turn(self.watts)
         self._open()
-        try:
-            async with asyncio.timeout(limit_s):
-                await self.make_safe()
-                self._is_safe = False
-                self._fan_percent = None
-                if self.thermal is not None:
-                    self.heat_factor = self.thermal.heat.factor or 1.0
-                await self.start_up()
-        except TimeoutError:
-            raise BoardError(f"no end of its start-up within {limit_s:g} s") from None
-        self._check_line()
-        plug.supervisor.started(self._loop.time())
+        await self._within(self.plug.limits.start_limit_s, "start-up", self._to_ready)
+        self.plug.supervisor.started(self._loop.time())
         self._expect()
         self._serve()
+
+    async def _to_ready(self) -> None:
+        await self.make_safe()
+        self._is_safe = False
+        self._fan_percent = None
+        if self.thermal is not None:
+            self.heat_factor = self.thermal.heat.factor or 1.0
+        await self.start_up()
 
     def _serve(self) -> None:
         """The board is ready: what comes is the engine's."""
@@ -214,26 +226,34 @@ class BoardLife(BoardPorts):
 
     async def _run_a_while(self) -> None:
         await self._wait_until(self._loop.time() + POLL_S)
-        self._check_line()
-        if self._is_stopping:
-            return
+        self._check_end()
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
         supervisor = self.plug.supervisor
-        changes, self._changes = self._changes, set()
-        for name in sorted(changes):
-            await self.apply(name, self.plug.settings[name])
+        limit_s = self.plug.limits.start_limit_s  # a clock that walks far takes its time
+        await self._within(limit_s, "setting it", self._apply_changes)
         heat = await self._read_sensors()
         if supervisor.state in RUNNING:
-            if heat is not None:
-                await self._follow(heat)
-            await self.each_second()
+            await self._within(limit_s, "minding it", lambda: self._mind(heat))
             self._expect()
-        if self._wants_shown:
-            self._wants_shown = False
-            await self.show_itself()
         self._settle()
         if supervisor.state not in RUNNING:
             self._pause_engine()
             self._is_safe = False
+
+    async def _apply_changes(self) -> None:
+        changes, self._changes = self._changes, set()
+        for name in sorted(changes):
+            await self.apply(name, self.plug.settings[name])
+        if self._wants_shown:
+            self._wants_shown = False
+            await self.show_itself()
+
+    async def _mind(self, heat: Heat | None) -> None:
+        if heat is not None:
+            await self._follow(heat)
+        await self.each_second()
 
     async def _rest(self, state: DeviceState) -> None:
         """Off: made safe once, then left alone until its time; one that cools is watched."""
@@ -244,12 +264,21 @@ class BoardLife(BoardPorts):
                 self._close()
         if state is DeviceState.COOLDOWN:
             await self._wait_until(self._loop.time() + POLL_S)
-            self._check_line()
-            if self._is_safe:
-                await self._read_sensors()
+            self._check_end()
+            await self._watch_it_cool()
         else:
             await self._wait_until(self._next_try())
-            self._check_line()
+            self._check_end()
+
+    async def _watch_it_cool(self) -> None:
+        """A reading that does not come is a bad one, no new fault."""
+        try:
+            if self._is_safe:
+                await self._read_sensors()
+        except LineLostError:
+            raise
+        except (LineError, BoardError):
+            self._judge_heat(Telemetry())
 
     def _next_try(self) -> float | None:
         due = self.plug.supervisor.next_timeout()
@@ -263,19 +292,15 @@ class BoardLife(BoardPorts):
         try:
             if not self._is_open:
                 self._open()
-            async with asyncio.timeout(SECURE_S):
-                await self.make_safe()
-        except (LineError, BoardError, TimeoutError) as error:
+            await self._within(SECURE_S, "making it safe", self.make_safe)
+        except Exception as error:  # a fault in the driver too
+            self._check_end()
             trouble = error
         self._is_safe = trouble is None or not self.has_power
-        alarm = None
-        if not self._is_safe:
-            why = str(trouble) or f"no answer within {SECURE_S:g} s"
-            reason = self.plug.supervisor.reason
-            alarm = f"{reason}; NOT KNOWN TO BE SAFE ({why}): switch it off"
-        if alarm is not None and alarm != self._alarm:
-            self._tell(state, alarm)
-        self._alarm = alarm
+        said = f"{self.plug.supervisor.reason}; NOT KNOWN TO BE SAFE ({trouble}): switch it off"
+        if not self._is_safe and said != self._alarm:
+            self._tell(state, said)
+        self._alarm = None if self._is_safe else said
 
     async def _secure_at_once(self) -> None:
         """There is no time to cool: off, and the fan is left on."""
@@ -287,19 +312,25 @@ class BoardLife(BoardPorts):
     async def _end_in_order(self) -> None:
         self._pause_engine()
         try:
-            if self._is_open:
-                await self.shut_down()
-            elif not self._is_safe:
-                await self._try_to_secure(self.plug.supervisor.state)
-        except (LineError, BoardError) as error:
+            async with asyncio.timeout(SHUT_DOWN_S):
+                if self._is_open:
+                    await self.shut_down()
+                elif not self._is_safe:
+                    self._open()
+                    await self.make_safe()
+        except (LineError, BoardError, TimeoutError) as error:
             if self.has_power:
-                self._tell(DeviceState.DEAD, f"not known to be safe: {error}; switch it off")
+                why = str(error) or "it takes too long"
+                self._tell(DeviceState.DEAD, f"not known to be safe: {why}; switch it off")
 
     # -- heat
 
     async def _read_sensors(self) -> Heat | None:
         """Poll, and tell the supervisor what thermal control makes of it."""
-        self._telemetry = await self.poll()
+        return self._judge_heat(await self._within(ANSWER_S, "its readings", self.poll))
+
+    def _judge_heat(self, telemetry: Telemetry) -> Heat | None:
+        self._telemetry = telemetry
         if self.thermal is None:
             return None
         now = self._loop.time()
@@ -352,6 +383,8 @@ class BoardLife(BoardPorts):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for talk in self.talks:
+            talk.hand_over(None)
 
     def _settle(self) -> None:
         """Let the supervisor think, and pass on what it says."""

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from sv2rig.devices.fault import FaultKind
 
+_MOST_WAITING = 1 << 16  # of what nobody asks for, the newest bytes
+
 
 class LineError(Exception):
     """The port cannot be opened: says why and what to do."""
@@ -129,6 +131,7 @@ class Talk:
             self._sink(data)
             return
         self._waiting += data
+        del self._waiting[:-_MOST_WAITING]
         self._arrived.set()
 
     def _gone(self, reason: str) -> None:

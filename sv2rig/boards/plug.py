@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ class Plug:
     turns: Turns = field(default_factory=Turns)
     open_line: Callable[[str, LineProfile], Line] = open_serial
     open_usb: Callable[[Sighting], UsbLine] | None = None  # None: sv2rig.boards.usb.open_usb
+    still_there: Callable[[Sighting], bool] = lambda _sighting: True  # its ports are its own yet
+    in_use: asyncio.Lock = field(default_factory=asyncio.Lock)  # by the one board that lives
 
     def __post_init__(self) -> None:
         self.supervisor = Supervisor(self.limits)

@@ -15,7 +15,7 @@ from sv2rig.devices.sighting import Sighting
 _MODULES = {0x10C4: "cp210x", 0x0403: "ftdi_sio", 0x067B: "pl2303", 0x1A86: "ch341"}
 _CDC_DATA = 0x0A
 
-# What brltty before 6.5 takes for Braille displays (shared facts, boards.md section 6).
+# What brltty before 6.5 takes for Braille displays.
 _LIKE_BRAILLE = {(0x10C4, 0xEA60), (0x1A86, 0x7523), (0x0403, 0x6001)}
 
 

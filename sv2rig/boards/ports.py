@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sv2rig.boards.announcements import emulated_boards, emulated_folder
 from sv2rig.boards.usb_events import udev_runs, usb_events
-from sv2rig.boards.usb_tree import Seen, usb_devices, usb_mark
+from sv2rig.boards.usb_tree import Seen, is_still_there, usb_devices, usb_mark
 from sv2rig.devices.detection import OptIn
 from sv2rig.devices.sighting import Port, Sighting
 
@@ -62,6 +62,10 @@ class PortWatcher:
     def current(self) -> tuple[Sighting, ...]:
         """All that is plugged in, looked at now: milliseconds, more while a device resets."""
         return tuple(seen.sighting for seen in self._look(True).values())
+
+    def is_still_there(self, sighting: Sighting) -> bool:
+        """Whether its ports are still its own (sv2rig.boards.usb_tree.is_still_there)."""
+        return is_still_there(sighting, self._root)
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """Batches of what came and went; the first holds all that is there at the start."""

@@ -18,12 +18,11 @@ from typing import Protocol
 
 from sv2rig.bitcoin.sha256 import compress
 from sv2rig.bitcoin.target import expected_hashes
-from sv2rig.boards.engine import Damaged, Host, Nonce, RangeDone, Reply, SliceFeed
+from sv2rig.boards.engine import PATIENCE, Damaged, Host, Nonce, RangeDone, Reply, SliceFeed
 from sv2rig.devices.slices import Slice
 from sv2rig.devices.work import NONCES, Work
 
 REPLY_GAP_S = 0.1  # a reply's bytes arrive together: 4 bytes last 0.35 ms at 115200 baud
-PATIENCE = 20.0  # e**-20: silence for so many expected intervals is no chance
 RANGE_MARGIN_S = 0.15  # new work goes out this long before the range's end
 _PADDING = bytes.fromhex("80") + bytes(45) + (640).to_bytes(2, "big")  # FIPS 180-4 for 80 bytes
 _BEFORE = 2  # jobs remembered that a late reply may belong to

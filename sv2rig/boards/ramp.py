@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
-STEP_MHZ = 6.25  # what factory firmware takes, 100 ms apart (facts/boards.md, BM13xx registers)
+STEP_MHZ = 6.25  # what factory firmware takes, 100 ms apart (drivers/bm13xx/REFERENCE.md)
 START_MHZ = 50.0  # as if from here after a reset: the first step is 56.25
 STEP_SECONDS = 0.1
 

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ import serial
 from sv2rig.boards.line import LineError, LineLostError, LineProfile
 
 _READ_BYTES = 4096
+_DRAIN_POLL_S = 0.002
 _MOST_QUEUED = 1 << 20  # bytes for a board that takes none: it is as good as gone
 _GONE = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF, errno.EPIPE)
 
@@ -55,12 +57,14 @@ class SerialLine:
         while self._queued and self._is_open:
             self._sent.clear()
             await self._sent.wait()
-        if self._is_open:
-            # tcdrain blocks until the UART is empty: a few ms, but for ever where a board stalls.
-            try:
+        try:
+            # tcdrain blocks, for ever where a port stalls: threads are for the last bytes only.
+            while self._is_open and _kernel_holds(self._fd):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(_DRAIN_POLL_S)
+            if self._is_open:
                 await self._loop.run_in_executor(None, termios.tcdrain, self._fd)
-            except termios.error as error:
-                self._lose(str(error))
+        except (OSError, termios.error) as error:
+            self._lose(str(error))
         if not self._is_open:
             raise LineLostError(f"{self._path} is gone")
 
@@ -138,8 +142,8 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
     port.timeout = 0
     port.dtr = profile.dtr
     port.rts = profile.rts
-    if profile.mark_parity:
-        port.parity = serial.PARITY_MARK
+    if profile.mark_parity and not os.path.realpath(path).startswith("/dev/pts/"):
+        port.parity = serial.PARITY_MARK  # a pty refuses all parity, as it has no bits
     try:
         port.open()
     except (serial.SerialException, OSError) as error:
@@ -154,6 +158,11 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
         port.close()
         raise LineLostError(f"{path}: {error}") from error
     return SerialLine(port, path)
+
+
+def _kernel_holds(fd: int) -> int:
+    """How many bytes the kernel has not given to the port."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _clear_hupcl(fd: int) -> None:

@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import errno
 import os
-import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -223,17 +222,9 @@ def usb_path_of(device: Any) -> str | None:
     return f"{device.bus}-{'.'.join(map(str, device.port_numbers))}"
 
 
-def is_usb_socket(path: str) -> bool:
-    """Whether an emulator serves its USB device there."""
-    try:
-        return stat.S_ISSOCK(Path(path).stat().st_mode)
-    except OSError:
-        return False
-
-
 def _connect(sighting: Sighting) -> EmulatedUsbBackend:
     path = sighting.ports[0].path if sighting.ports else ""
-    if not is_usb_socket(path):
+    if not Path(path).is_socket():
         raise UsbLostError(f"{sighting.usb_path}: its emulator's socket {path} is gone")
     try:
         return EmulatedUsbBackend(path)

@@ -59,6 +59,12 @@ class UsbBoard(Board):
             done(result())
             self._arm()
 
+    async def secure(self) -> None:
+        try:
+            await super().secure()
+        finally:
+            await self.usb.end()
+
     # -- instead of a line's
 
     async def _live(self) -> None:

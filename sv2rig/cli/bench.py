@@ -20,9 +20,10 @@ def bench(
     version_rolling: rig_options.VersionRolling = True,
     json: rig_options.Json = False,
 ) -> None:
-    """Measure devices one after another: hash rate, and how soon they turn to new work.
+    """Measure hash rates, and how soon devices turn to new work.
 
-    The latency is from new work handed over to its first launch running, as at a new block.
+    One device after another. The latency is from new work handed over to its first launch
+    running, as at a new block.
     """
     from dataclasses import asdict
 

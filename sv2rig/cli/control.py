@@ -29,14 +29,15 @@ def set_values(
     device: Device,
     values: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="What to set; without any: what is set now."),
+        typer.Argument(metavar="KEY=VALUE", help="What to set; without any, show what is set now."),
     ] = None,
     rig: RigName = None,
     json: Json = False,
 ) -> None:
     """Change settings of a device while its rig runs.
 
-    All of them are set or, where one is refused, none.
+    As in `sv2rig set bitaxe_raw:A1B2 frequency=450 fan_target_c=55`. All of them are set or, where
+    one is refused, none.
     """
     if values:
         result = _ask(rig, "set", {"device": device, "values": _numbers(values)})

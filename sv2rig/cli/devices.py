@@ -19,12 +19,13 @@ Watch = Annotated[
 ]
 
 
-def devices(json: rig_options.Json = False, watch: Watch = False) -> None:
-    """List what can mine here, and why what cannot does not.
+def devices(json: rig_options.JsonText = False, watch: Watch = False) -> None:
+    """List what can mine here, and why the rest cannot.
 
-    Each OpenCL device has run a small kernel in a process of its own, since a broken driver can
-    end the process that asks. Names in the first column go to --device. Boards are listed
-    without opening their ports, which would reset some.
+    Names in the first column go to --device. Each OpenCL device has run a small kernel in a process
+    of its own, since a broken driver can end the process that asks. Boards are listed without
+    opening their ports, which would reset some. `sv2rig mine` takes those that are "ready" by
+    itself; one that "needs opt-in" you have to name, in the words shown.
     """
     from sv2rig.boards.driver import all_drivers
     from sv2rig.rig.port_listing import PortListing

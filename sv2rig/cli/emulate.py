@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -21,29 +25,54 @@ if TYPE_CHECKING:
     from sv2rig.emulation.faults import FaultPlan
     from sv2rig.emulation.search import KnownAnswer
 
-Boards = Annotated[list[str] | None, typer.Argument(metavar="[BOARD]...", help="Boards by name.")]
+Boards = Annotated[
+    list[str] | None, typer.Argument(metavar="BOARD", help="Which boards; without any, list them.")
+]
 TicketBits = Annotated[
-    int, typer.Option(help="Zero bits that a reported hash has at least.", min=0, max=64)
+    int,
+    typer.Option(
+        help="How rare a hash they report: one in 2 to the power of this. Real boards: 32 or more.",
+        min=0,
+        max=64,
+    ),
 ]
 Rate = Annotated[
-    float | None, typer.Option(help="Hashes a second of each board.", metavar="H/S", min=1)
+    float | None,
+    typer.Option(
+        help="Hashes a second of each board. Default: little, so that seven boards take a tenth of "
+        "a core.",
+        metavar="H/S",
+        min=1,
+    ),
 ]
 Fault = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE,...",
-        help="What goes wrong: bytes, flip, drop, duplicate, nonces (rates), delay, silence, "
-        "lasting, unplug, replug (seconds), direction (both, to-host, to-board), port, seed.",
+        help="What goes wrong, as bytes=0.01,seed=7. Rates, 0 to 1: bytes (changed, lost "
+        "and doubled alike), flip, drop, duplicate, nonces (wrong ones). Seconds: delay; silence "
+        "and unplug (after so many), lasting and replug (so many later). Where: direction=to-host "
+        "or to-board, port=N.",
     ),
 ]
 Replay = Annotated[
     Path | None,
-    typer.Option(help="Known answers: solved headers, 160 hex digits a line; shown as REPLAY."),
+    typer.Option(
+        help="A file of known answers, which are given besides: solved headers, 160 hex digits a "
+        "line. The board is then shown as REPLAY."
+    ),
 ]
 Chips = Annotated[int | None, typer.Option(help="Chips in the chain, where it has one.", min=1)]
 More = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="A board's own option."),
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="A board's own option; listed without a BOARD."
+    ),
+]
+Duration = Annotated[float | None, typer.Option(min=0.0, help="Stop after so many seconds.")]
+UntilEof = Annotated[
+    bool,
+    typer.Option("--until-eof", hidden=True, help="End with stdin, and so with its other end."),
 ]
 Pins = Annotated[
     float | None,
@@ -65,19 +94,22 @@ def emulate(
     chips: Chips = None,
     option: More = None,
     pins: Pins = None,
-    duration: rig_options.Duration = None,
-    json: rig_options.Json = False,
+    duration: Duration = None,
+    until_eof: UntilEof = False,
+    json: rig_options.JsonText = False,
 ) -> None:
-    """Emulate boards until Ctrl-C; without a BOARD, list those there are.
+    """Emulate boards, for whoever has none.
 
-    Each speaks its board's real bytes and really hashes, slowly, at an easy ticket. Where it is
-    gets printed (a pty for each serial port, a unix socket for a USB device), and what to give to
-    `sv2rig mine --device`. With --json there is one line when all are plugged in, and one with
-    their ledgers at the end; and with --pins one for each change of a board's pins.
+    Each speaks its board's real bytes and really hashes, slowly, and reports more of its hashes
+    than a real one. What to give to `sv2rig mine --device` is printed, with the path of each
+    serial port (or the socket of a USB device). Ctrl-C ends it. With --json there is one line when
+    all are plugged in, and one with what each has counted at the end; and with --pins one for each
+    change of a board's pins.
     """
     import asyncio
 
     from sv2rig.emulation.announce import AnnounceError
+    from sv2rig.emulation.scan import compile_now
 
     if not boards:
         _list(json)
@@ -86,48 +118,56 @@ def emulate(
     kinds = [_kind(name) for name in boards]
     _refuse_unknown(more, kinds)
     known, plans = _known(replay), _plans(fault)
-    made = [(kind.name, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
+    compile_now()
+    made = [(kind, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
-        asyncio.run(_serve(made, plans, (duration, pins), json))
+        asyncio.run(_serve(made, plans, _Run(duration, until_eof, pins, json)))
     except (AnnounceError, OSError) as error:
         raise UserError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How long, and how to tell about it."""
+
+    duration_s: float | None
+    until_eof: bool
+    pins_every_s: float | None
+    json: bool
+
+
 async def _serve(
-    boards: Sequence[tuple[str, Emulator]],
-    plans: Sequence[FaultPlan],
-    times: tuple[float | None, float | None],
-    json: bool,
+    boards: Sequence[tuple[EmulatorKind, Emulator]], plans: Sequence[FaultPlan], run: _Run
 ) -> None:
     import asyncio
-    import os
 
     from sv2rig.cli.signals import stop_requested
     from sv2rig.emulation.announce import emulated_folder
     from sv2rig.emulation.bus import Bus
 
     stop = stop_requested()
+    if run.until_eof:
+        asyncio.get_running_loop().add_reader(sys.stdin, _set_at_eof, stop)
     with Bus(emulated_folder(os.environ, os.geteuid())) as bus:
-        for name, board in boards:
-            bus.add(board, name, plans)
-        _tell(bus, json)
-        duration, look_every = times
+        for kind, board in boards:
+            bus.add(board, kind.name, plans)
+        _tell(bus, run.json)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(duration):
-                await _until(stop, bus, look_every, json)
-        _sum_up(bus, json)
+            async with asyncio.timeout(run.duration_s):
+                await _until(stop, bus, run)
+        _sum_up(bus, run.json)
 
 
-async def _until(stop: asyncio.Event, bus: Bus, look_every: float | None, json: bool) -> None:
+async def _until(stop: asyncio.Event, bus: Bus, run: _Run) -> None:
     """Wait, and tell of the pins meanwhile."""
     import asyncio
 
     seen: dict[str, dict[str, float]] = {}
     while not stop.is_set():
-        if look_every is not None:
-            _tell_pins(bus, seen, json)
+        if run.pins_every_s is not None:
+            _tell_pins(bus, seen, run.json)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(look_every):
+            async with asyncio.timeout(run.pins_every_s):
                 await stop.wait()
 
 
@@ -142,6 +182,11 @@ def _tell_pins(bus: Bus, seen: dict[str, dict[str, float]], json: bool) -> None:
             print_json({"board": name, "pins": pins})
         else:
             print_text(f"{name}: " + ", ".join(f"{pin} {value:g}" for pin, value in pins.items()))
+
+
+def _set_at_eof(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        stop.set()
 
 
 def _list(json: bool) -> None:
@@ -234,7 +279,8 @@ def _refuse_unknown(more: Mapping[str, str], kinds: Sequence[EmulatorKind]) -> N
 def _device(board: ServedBoard) -> str:
     """What --device takes."""
     where = f"usb:emulated:{board.name.text}" if board.on_usb else f"serial:{board.paths[0]}"
-    return f"{where}?driver={board.board.identity.driver}"
+    options = {"driver": board.board.identity.driver, **board.files}
+    return f"{where}?{urlencode(options, safe='/')}"
 
 
 def _tell(bus: Bus, json: bool) -> None:

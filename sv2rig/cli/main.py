@@ -33,7 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Mine with your own hardware over Stratum V2, or be the pool.\n\n"
     "Start with `sv2rig demo`: a pool and a rig on this machine. Then `sv2rig devices` shows what "
-    "can mine here, and `sv2rig mine URL --user NAME` mines on a pool.",
+    "can mine here, and `sv2rig mine URL --user NAME` mines on a pool. Without a board, "
+    "`sv2rig emulate` is one.",
 )
 pool_app = typer.Typer(no_args_is_help=True, help="The pool's side of Stratum V2.")
 keys_app = typer.Typer(no_args_is_help=True, help="A pool's authority keys, which miners pin.")

@@ -12,10 +12,10 @@ Devices = Annotated[
         "--device",
         "-d",
         help="What to mine with; give it again for more. opencl, opencl:0, cpu; a board as "
-        "serial:PATH?driver=NAME (a port, a serial number or a USB path; `sv2rig devices` lists "
-        "them) or usb:PATH; simulated (simulated?rate=2M&fault=hang&after=10&seed=1 for tests). "
-        "Default: GPUs, else one OpenCL CPU device, else cpu; and every board that says what it "
-        "is.",
+        "serial:WHAT or usb:WHAT: its port, serial number or USB path, as `sv2rig devices` shows "
+        "them, and ?driver=NAME behind it where the board does not say what it is; simulated, "
+        "with ?rate=2M&fault=hang&after=10&seed=1 for tests. Default: GPUs, else one OpenCL CPU "
+        "device, else cpu; and every board that says what it is.",
     ),
 ]
 StartInterval = Annotated[
@@ -25,7 +25,8 @@ HubWatts = Annotated[
     float | None,
     typer.Option(
         min=1.0,
-        help="What the boards on one USB hub may draw together; one that does not fit waits.",
+        help="Watts that the boards on one USB hub may draw together; one that does not fit "
+        "waits. Default: no limit.",
     ),
 ]
 LatencyMs = Annotated[
@@ -56,6 +57,7 @@ Headless = Annotated[
 Duration = Annotated[
     float | None, typer.Option(min=0.0, help="Stop after so many seconds of mining.")
 ]
+JsonText = Annotated[bool, typer.Option("--json", help="JSON instead of text, an object a line.")]
 Json = Annotated[
     bool, typer.Option("--json", help="A JSON object as the last line of stdout; implies headless.")
 ]

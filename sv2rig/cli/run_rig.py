@@ -275,9 +275,10 @@ def summarise(snapshot: RigSnapshot, show: Show, **more: Any) -> None:
     )
     if snapshot.best_difficulty is not None:
         print_text(f"best difficulty {difficulty(snapshot.best_difficulty)}")
+    width = max((len(device.id) for device in snapshot.devices), default=0)
     for device in snapshot.devices:
         print_text(
-            f"  {device.id:14} {hashrate(device.hashrate_hs):>12}  "
+            f"  {device.id:{width}} {hashrate(device.hashrate_hs):>12}  "
             f"accepted {device.shares.accepted:5}  hardware errors {device.hardware_errors}  "
             f"{device.variant or ''}"
         )

@@ -24,12 +24,13 @@ def safe_off(
             "that says what it is.",
         ),
     ] = None,
-    json: rig_options.Json = False,
+    json: rig_options.JsonText = False,
 ) -> None:
-    """Switch boards off without a running rig: reset held low, power down, fan on.
+    """Switch boards off without a running rig.
 
-    For after a crash, or before you touch a board. A rig that still runs holds its ports: stop it
-    instead, it leaves its boards safe. Status 1 if a board could not be made safe.
+    Resets are held, power is cut and fans run on, as far as a board has them. For after a crash,
+    or before you touch a board. A rig that still runs holds its ports: stop it instead, it leaves
+    its boards safe. Status 1 if a board could not be made safe.
     """
     from sv2rig.boards.driver import all_drivers
     from sv2rig.rig.board_choice import parse_boards

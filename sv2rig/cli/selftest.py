@@ -57,10 +57,11 @@ def selftest(
         ),
     ] = False,
 ) -> None:
-    """Compare every back end and kernel variant with known answers; status 1 if any is wrong.
+    """Check back ends, kernels and boards against known answers.
 
-    Each engine must find the nonces of real mainnet blocks from the genesis block on, and in
-    random headers exactly the nonces that hashlib finds. Bitcoin's formats and the encrypted
+    Status 1 if any is wrong. Each engine must find the nonces of real mainnet blocks from the
+    genesis block on, and in random headers exactly the nonces that hashlib finds. A board named
+    must start up and find nonces that hashlib confirms. Bitcoin's formats and the encrypted
     protocol are checked too. What cannot run on this machine is skipped, with the reason.
     """
     from sv2rig.rig.board_choice import is_board

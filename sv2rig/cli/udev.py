@@ -41,10 +41,11 @@ class Part(enum.StrEnum):
     USER = "user"
 
 
-def install(root: Root = Path("/"), json: rig_options.Json = False) -> None:
-    """Install the udev rules, and the systemd unit with its user; nothing is started.
+def install(root: Root = Path("/"), json: rig_options.JsonText = False) -> None:
+    """Install the udev rules and a systemd unit.
 
-    The rules give you the boards, tell ModemManager to leave them alone and keep them awake.
+    Nothing is started. The rules give you the boards, tell ModemManager to leave them alone and
+    keep them awake.
     """
     try:
         written = install_files(_program(), root)
@@ -65,7 +66,7 @@ def install(root: Root = Path("/"), json: rig_options.Json = False) -> None:
 
 def print_(
     part: Annotated[Part, typer.Argument(help="rules, unit or user.")] = Part.RULES,
-    json: rig_options.Json = False,
+    json: rig_options.JsonText = False,
 ) -> None:
     """Print what `install` would write."""
     texts = {shipped.name: shipped.text(_program()) for shipped in SHIPPED}
@@ -75,10 +76,10 @@ def print_(
         sys.stdout.write(texts[part])
 
 
-def check(root: Root = Path("/"), json: rig_options.Json = False) -> None:
-    """Say whether the rules are in place, udev runs, and you are in the groups. Status 1 if not.
+def check(root: Root = Path("/"), json: rig_options.JsonText = False) -> None:
+    """Say whether rules, udev and groups are as they should be.
 
-    Groups matter to daemons and over ssh; at the machine itself the rules suffice.
+    Status 1 if not. Groups matter to daemons and over ssh; at the machine itself the rules suffice.
     """
     states = {shipped.name: state(shipped, _program(), root) for shipped in SHIPPED}
     groups = {group: membership(group) for group in BOARD_GROUPS}

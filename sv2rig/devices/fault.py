@@ -18,6 +18,7 @@ class FaultKind(StrEnum):
     POWER = "power"
     OVER_CURRENT = "over-current"
     OVER_TEMPERATURE = "over-temperature"
+    DRIVER = "fault in the driver"
 
     @property
     def latches(self) -> bool:

@@ -200,13 +200,13 @@ class Supervisor:
         self._retry_at = now + hourly if hourly else None
         words = f"{fault.reason}; {self._limits.max_resets} resets did not help: check its power"
         words += " and cable; "
-        words += f"next try in {hourly / 60:g} min" if hourly else "then start it by hand"
+        words += f"next try in {hourly / 60:g} min" if hourly else "then plug it in anew"
         self._to(now, S.DEAD, words, Action.STOP)
 
     def _stop_for_good(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
         self._retry_at = None
-        words = f"cut off: {fault.reason}; find the cause, then start it by hand"
+        words = f"cut off: {fault.reason}; find the cause, then restart the rig"
         self._to(now, S.DEAD, words, Action.STOP)
 
     def _cooled(self, now: float) -> None:

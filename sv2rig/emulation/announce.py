@@ -115,7 +115,8 @@ def sweep(folder: Path) -> None:
         descriptor = _lock(lock)
         if descriptor is not None:
             _retract(folder, lock.stem)
-            lock.unlink(missing_ok=True)
+            for left in folder.glob(f"{lock.stem}.*"):  # its files, and the lock itself
+                left.unlink(missing_ok=True)
             os.close(descriptor)
 
 

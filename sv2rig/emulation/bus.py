@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
@@ -65,7 +65,8 @@ class Outlet(Protocol):
 
 
 class ServedBoard:
-    """One board. `paths` are its ports' links, empty while it is not plugged in."""
+    """One board. `paths` are its ports' links, empty while it is not plugged in; `files` are what
+    its driver has to be given, by option, such as a bitstream."""
 
     def __init__(
         self, board: Emulator, name: Name, presence: Presence, plans: Sequence[FaultPlan] = ()
@@ -73,6 +74,7 @@ class ServedBoard:
         self.board = board
         self.name = name
         self.paths: tuple[Path, ...] = ()
+        self.files = _written(board, name)
         self.outlet: Outlet | None = None
         self._presence = presence
         self._plans = plans
@@ -111,6 +113,8 @@ class ServedBoard:
     def close(self) -> None:
         """For good."""
         self.unplug()
+        for path in self.files.values():
+            path.unlink(missing_ok=True)
         self.name.give_back()
 
     def _outlet(self) -> Outlet:
@@ -142,3 +146,11 @@ class ServedBoard:
         if due is not None:
             soonest = self._loop.time() + _SHORTEST_WAIT_S
             self._timer = self._loop.call_at(max(due, soonest), self._due)
+
+
+def _written(board: Emulator, name: Name) -> dict[str, Path]:
+    contents: Mapping[str, bytes] = getattr(board, "files", {})
+    paths = {option: name.folder / f"{name.text}.{option}" for option in contents}
+    for option, path in paths.items():
+        path.write_bytes(contents[option])
+    return paths

@@ -1,4 +1,4 @@
-"""The checksums of BM13xx frames, as the chip computes them (boards.md sections 2.2 and 2.3)."""
+"""The checksums of BM13xx frames, as the chip computes them (drivers/bm13xx/REFERENCE.md)."""
 
 from __future__ import annotations
 

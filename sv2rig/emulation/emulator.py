@@ -100,7 +100,8 @@ class EmulatorKind:
     """What an entry point of the group `sv2rig.emulators` names.
 
     `more` are the names of the options that it knows besides those common to all, each with its
-    help. `make` raises ValueError, in words for the user, for an option's wrong value.
+    help. `make` raises ValueError, in words for the user, for an option's wrong value. A board with
+    an attribute `files` names what its driver asks of the user: content by the driver's option.
     """
 
     name: str

@@ -6,8 +6,9 @@ import ctypes
 import struct
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
-from sv2rig.bitcoin.sha256 import IV, compress, midstate
+from sv2rig.bitcoin.sha256 import compress, midstate
 from sv2rig.compute.engine import in_halves
 from sv2rig.compute.native import NativeScan, build_scan, native_preparation, usable_variants
 from sv2rig.kernels.llvm import RECORD_WORDS
@@ -19,7 +20,6 @@ _RECORDS = 256
 _TAIL = struct.Struct(">3I")
 _STATE = struct.Struct(">8I")
 _END_OF_HEADER = bytes.fromhex("80") + bytes(45) + (640).to_bytes(2, "big")  # 80 bytes: 640 bits
-_END_OF_HASH = bytes.fromhex("80") + bytes(29) + (256).to_bytes(2, "big")  # 32 bytes: 256 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class HeaderBase:
     def hash(self, nonce: bytes) -> bytes:
         """SHA-256d of the header with these bytes 76..79, raw."""
         first = compress(self.midstate, self.tail + nonce + _END_OF_HEADER)
-        return _STATE.pack(*compress(IV, _STATE.pack(*first) + _END_OF_HASH))
+        return sha256(_STATE.pack(*first)).digest()
 
 
 class Scan:

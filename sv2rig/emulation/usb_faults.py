@@ -6,7 +6,7 @@ Byte faults are for the tests that every driver has to pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from sv2rig.emulation.faults import Direction, FaultPlan
@@ -32,6 +32,7 @@ class FaultyUsb:
         self.ports = board.ports
         self.claims = board.claims
         self.wires = board.wires
+        self.files: Mapping[str, bytes] = getattr(board, "files", {})
         self.stall = stall
         self._random = Random(f"usb {[plan.seed for plan in plans]}")
         self._since = 0.0

@@ -27,7 +27,8 @@ def find_boards(
     """Those that the user named, or with none named all whose strings say what they are.
     DeviceChoiceError where a named one is not there or has no driver."""
     opted_in = [choice.opt_in for choice in named]
-    sightings = (watcher or PortWatcher(opted_in)).current()
+    watcher = watcher or PortWatcher(opted_in)
+    sightings = watcher.current()
     resolved = resolve(opted_in, sightings)
     options = {choice.opt_in.what: choice.options for choice in named}
     identities = Identities().of(sightings)
@@ -48,7 +49,13 @@ def find_boards(
         found.append(
             FoundBoard(
                 drivers[choice.driver],
-                Plug(name, sighting, words, drivers[choice.driver].numbers(words)),
+                Plug(
+                    name,
+                    sighting,
+                    words,
+                    drivers[choice.driver].numbers(words),
+                    still_there=watcher.is_still_there,
+                ),
             )
         )
     missing = [entry.what for entry in resolved if entry.what not in met]

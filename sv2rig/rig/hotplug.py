@@ -7,13 +7,17 @@ rig's row of the same id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.driver import Driver
-from sv2rig.boards.ports import PortWatcher, resolve
+from sv2rig.boards.driver_fault import fault_text
+from sv2rig.boards.line import Line, LineProfile
+from sv2rig.boards.ports import Change, PortWatcher, resolve
+from sv2rig.boards.serial_line import open_serial
 from sv2rig.boards.turns import Turns
 from sv2rig.devices.detection import Choice, Identities, OptIn, bind, choose, device_id, means
 from sv2rig.devices.device import Device
@@ -23,7 +27,16 @@ from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.rig.board_choice import BoardChoice
 from sv2rig.rig.fleet import DeviceRefusedError
 
-TRY_AGAIN_S = 5.0  # a board that was lost while its port stayed is opened once more after this
+TRY_AGAIN_S = 5.0  # a board that was lost while its port stayed is opened once more after this,
+LONGEST_WAIT_S = 60.0  # and after twice as long each time that it did not last, to this
+
+
+class Watches(Protocol):
+    """What is plugged in (PortWatcher)."""
+
+    def changes(self) -> AsyncGenerator[Change, None]: ...
+
+    def is_still_there(self, sighting: Sighting) -> bool: ...
 
 
 class Attaches(Protocol):
@@ -37,7 +50,8 @@ class Attaches(Protocol):
 @dataclass(frozen=True, slots=True)
 class BoardPlan:
     """Which boards to use, and how: those named, and unless `only_named` all that say what they
-    are; started `start_interval_s` apart, within `hub_watts` a hub."""
+    are; started `start_interval_s` apart, within `hub_watts` a hub. `folder`: where emulators
+    announce their boards, if not in this user's usual place."""
 
     drivers: Mapping[str, Driver]
     named: Sequence[BoardChoice] = ()
@@ -45,22 +59,31 @@ class BoardPlan:
     start_interval_s: float = 1.0
     hub_watts: float | None = None
     limits: SupervisorLimits = field(default_factory=SupervisorLimits)
+    folder: Path | None = None
 
 
 class Hotplug:
     """Runs beside a rig. `plugs` are all boards ever seen, by device id."""
 
-    def __init__(self, rig: Attaches, plan: BoardPlan, watcher: PortWatcher | None = None) -> None:
+    def __init__(
+        self,
+        rig: Attaches,
+        plan: BoardPlan,
+        watcher: Watches | None = None,
+        open_line: Callable[[str, LineProfile], Line] = open_serial,
+    ) -> None:
         self._rig = rig
         self._plan = plan
         self._opt_ins: tuple[OptIn, ...] = tuple(choice.opt_in for choice in plan.named)
-        self._watcher = watcher or PortWatcher(self._opt_ins)
+        self._watcher: Watches = watcher or PortWatcher(self._opt_ins, folder=plan.folder)
+        self._open_line = open_line
         self._turns = Turns(StartOrder(plan.start_interval_s, plan.hub_watts))
         self._options = {choice.opt_in.what: choice.options for choice in plan.named}
         self._identities = Identities()
         self._plugged: dict[str, Sighting] = {}
         self._boards: dict[str, Board] = {}
         self._minders: set[asyncio.Task[None]] = set()
+        self._waits: dict[str, float] = {}  # usb_path -> how long to wait before the next try
         self.plugs: dict[str, Plug] = {}
 
     async def run(self) -> None:
@@ -90,6 +113,7 @@ class Hotplug:
 
     def _gone(self, sighting: Sighting) -> None:
         self._plugged.pop(sighting.usb_path, None)
+        self._waits.pop(sighting.usb_path, None)
         board = self._boards.pop(sighting.usb_path, None)
         if board is not None:
             board.unplugged()
@@ -108,8 +132,14 @@ class Hotplug:
         try:
             board = driver.make(plug)
             self._rig.attach(board)
-        except (ValueError, DeviceRefusedError) as error:
+        except DeviceRefusedError as error:
+            self._rig.report("info", f"left alone: {error}", plug.device_id)
+            return
+        except ValueError as error:
             self._rig.report("error", f"not used: {error}", plug.device_id)
+            return
+        except Exception as error:  # one driver's fault must not end the watch for all
+            self._rig.report("error", f"not used: {fault_text(error)}", plug.device_id)
             return
         self._boards[sighting.usb_path] = board
         task = asyncio.get_running_loop().create_task(self._mind(sighting, board))
@@ -118,11 +148,16 @@ class Hotplug:
 
     async def _mind(self, sighting: Sighting, board: Board) -> None:
         """A line that failed while the port stayed: try again in a while."""
+        where, loop = sighting.usb_path, asyncio.get_running_loop()
+        began = loop.time()
         await board.stopped()
-        if board.was_stopped:
+        if not board.is_lost:
             return
-        await asyncio.sleep(TRY_AGAIN_S)
-        if self._boards.get(sighting.usb_path) is board:
+        lasted = loop.time() - began > LONGEST_WAIT_S
+        wait = TRY_AGAIN_S if lasted else self._waits.get(where, TRY_AGAIN_S)
+        self._waits[where] = min(2 * wait, LONGEST_WAIT_S)
+        await asyncio.sleep(wait)
+        if self._boards.get(where) is board:
             self._came(sighting)
 
     def _plug(self, driver: Driver, sighting: Sighting, choice: Choice) -> Plug:
@@ -138,6 +173,8 @@ class Hotplug:
                 driver.numbers(options),
                 limits=self._plan.limits,
                 turns=self._turns,
+                open_line=self._open_line,
+                still_there=self._watcher.is_still_there,
             )
         plug.sighting = sighting
         return plug

@@ -145,7 +145,7 @@ HEADERS = st.binary(min_size=76, max_size=76)
 
 
 def header_of(job: bytes) -> bytes:
-    """The header in a full-header job, read from the table of offsets in facts/boards.md."""
+    """The header in a full-header job, read from the table of offsets in REFERENCE.md."""
     words = [job[at : at + 4] for at in range(18, 82, 4)]
     return job[82:86] + b"".join(words[15:7:-1]) + b"".join(words[7::-1]) + job[14:18] + job[10:14]
 

@@ -25,14 +25,17 @@ from sv2rig.drivers.bitaxe_raw import driver as bitaxe
 from sv2rig.drivers.bitaxe_raw import emulator as bitaxe_emulator
 from sv2rig.drivers.bm13xx import driver as bm13xx
 from sv2rig.drivers.bm13xx import emulator as bm13xx_emulator
+from sv2rig.drivers.bm13xx.old_chain import OldChain
 from sv2rig.drivers.fpga_uart import driver as fpga
 from sv2rig.drivers.fpga_uart import emulator as fpga_emulator
+from sv2rig.drivers.gekko import driver as gekko
+from sv2rig.drivers.gekko import emulator as gekko_emulator
 from sv2rig.drivers.icarus import driver as icarus
 from sv2rig.drivers.icarus import emulator as icarus_emulator
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
 from sv2rig.emulation.faults import Direction, FaultPlan, FaultyBoard, WrongNonces
 
-REPLIES = 2_000
+REPLIES = 10_000
 TICKET_BITS = 10
 RATE_HS = 10_000.0
 # Nothing but the damage under test may end a run.
@@ -65,12 +68,27 @@ def probes(board: Board) -> int:
     return board.engine.probes_answered + 1
 
 
+def busy_answers(board: Board) -> int:
+    """Answers to the jobs that open a chain's cores."""
+    assert isinstance(board, gekko.GekkoBoard)
+    chain = board.chain
+    return chain.wire.busy_answers if isinstance(chain, OldChain) else 0
+
+
 def fpga_of(dialect: str) -> Callable[[Plug], Board]:
+    """A board of this dialect."""
+
     def make(plug: Plug) -> Board:
         plug.options["dialect"] = dialect
         return fpga.FpgaBoard(plug)
 
     return make
+
+
+def golden_answers(board: Board) -> int:
+    """To the self-test's work, which an FPGA searches until it gets other work."""
+    assert isinstance(board, fpga.FpgaBoard)
+    return board.engine.golden_answers
 
 
 KINDS = [
@@ -85,10 +103,29 @@ KINDS = [
         )
         for chip, count in (("BM1397", 1), ("BM1362", 12), ("BM1370", 1))
     ),
+    *(
+        Kind(
+            dialect,
+            fpga_of(dialect),
+            fpga_emulator.EMULATOR,
+            framed=False,
+            options={"variant": dialect},
+            own_answers=golden_answers,
+        )
+        for dialect in ("kc705", "pyfpga", "makomk")
+    ),
     Kind("bitaxe_raw", bitaxe.make, bitaxe_emulator.EMULATOR, framed=True, port=1),
-    Kind("kc705", fpga_of("kc705"), fpga_emulator.EMULATOR, False, {"variant": "kc705"}),
-    Kind("pyfpga", fpga_of("pyfpga"), fpga_emulator.EMULATOR, False, {"variant": "pyfpga"}),
-    Kind("makomk", fpga_of("makomk"), fpga_emulator.EMULATOR, False, {"variant": "makomk"}),
+    *(
+        Kind(
+            f"gekko {board}",
+            gekko.DRIVER.make,
+            gekko_emulator.EMULATOR,
+            framed=board != "compac",
+            options={"board": board},
+            own_answers=busy_answers,
+        )
+        for board in ("compac", "newpac", "a2")
+    ),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
@@ -130,7 +167,7 @@ def test_wrong_nonces_are_counted_one_by_one(kind: Kind) -> None:
 
     async def main() -> None:
         bench = Bench(kind, FaultPlan(seed=3, nonces=0.02))
-        await bench.mine(REPLIES // 4)
+        await bench.mine(2_500)
         await bench.end()
         ledger = bench.emulator.wires.ledger
         assert ledger.replies_wrong > 30
@@ -179,7 +216,7 @@ def test_damaged_bytes(kind: Kind, direction: Direction) -> None:
         assert intact - ledger.replies_damaged - 1 <= rightly <= intact
         # Every damaged reply shows: as a communication error, a wrong nonce, or right by chance.
         assert ledger.replies_damaged <= sink.comm_errors + sink.wrong + by_chance
-        assert {state for state, _ in sink.states} <= GOOD
+        assert not [reason for _, reason in sink.states if "fault in the driver" in reason]
 
     run_virtual(main())
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv2rig.boards.engine import Damaged, Nonce, RangeDone, Reply, SliceFeed
-from sv2rig.boards.push_engine import PATIENCE, PushEngine, PushTiming, pads
+from sv2rig.boards.engine import PATIENCE, Damaged, Nonce, RangeDone, Reply, SliceFeed
+from sv2rig.boards.push_engine import PushEngine, PushTiming, pads
 from sv2rig.boards.table_engine import TableEngine
 from sv2rig.devices.slices import Slice
 from sv2rig.devices.work import Solution, Work
@@ -263,6 +263,28 @@ def test_replies_are_of_the_job_they_name_even_when_its_id_is_used_again() -> No
         wire.next = [Nonce(nonce_for(piece, good=True), slot, rolled=0)]
         engine.received(b"x", 9.0)
         assert host.right[-1].work_id in (piece.work.work_id, wire.pieces[4].work.work_id)
+    assert host.wrong == []
+
+
+def test_a_job_that_was_lost_is_sent_again() -> None:
+    """It shows by silence, or by nonces for the job before it."""
+    wire, host = TableOnly(), Host()
+    engine = TableEngine(wire, host, lambda _piece: 1e9, lambda _work: 0x6000, lambda: 20.0)
+    engine.assign(work(1), 0.0)
+    wire.next = [Nonce(nonce_for(wire.pieces[0], good=True), 0, rolled=0)]
+    engine.received(b"x", 15.0)
+    assert engine.next_timeout() == 35.0
+    engine.on_time(35.0)
+    assert host.sent == [host.sent[0]] * 2
+    engine.assign(work(2, job_id=2), 40.0)
+    late = Nonce(nonce_for(wire.pieces[0], good=True), 0, rolled=0)
+    wire.next = [late]
+    engine.received(b"x", 40.5)  # it may have crossed the new job
+    assert len(host.sent) == 3
+    wire.next = [late]
+    engine.received(b"x", 41.5)
+    assert host.sent[3] == host.sent[2]
+    assert len(host.errors) == 2
     assert host.wrong == []
 
 

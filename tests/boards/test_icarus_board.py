@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from board_sink import RecordingSink, plug_of, random_work
 from memory_board import EmulatedBoard
 from virtual_time import run_virtual
 
+from sv2rig.boards.line import BoardError
 from sv2rig.devices.device import DeviceState
 from sv2rig.drivers.icarus.driver import make
 from sv2rig.drivers.icarus.emulator import EMULATOR
@@ -28,5 +30,14 @@ def test_it_starts_up_and_mines() -> None:
         assert board.open_lines == 0
         ledger = board.emulator.wires.ledger
         assert ledger.replies_sent - 1 - len(sink.found) in (0, 1)
+
+    run_virtual(main())
+
+
+def test_it_says_that_it_has_nothing_to_blink_with() -> None:
+    async def main() -> None:
+        board = EmulatedBoard(EMULATOR.make(EmulatorOptions()))
+        with pytest.raises(BoardError, match="no light of its own"):
+            make(plug_of(board)).identify()
 
     run_virtual(main())

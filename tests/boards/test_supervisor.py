@@ -253,7 +253,7 @@ def test_a_cut_off_is_never_retried_not_even_after_a_replug(kind: FaultKind) -> 
     decision = board.on_time(1)
     assert decision is not None
     assert (decision.state, decision.action, decision.retry_at) == (S.DEAD, Action.STOP, None)
-    assert "start it by hand" in decision.reason
+    assert "restart the rig" in decision.reason
     assert run(board, 2, 9000) == []
     board.lost(9001, "unplugged")
     board.opened(9002)

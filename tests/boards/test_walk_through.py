@@ -267,7 +267,7 @@ def test_the_commands_work_as_written(installed: Installed) -> None:
         assert f"--device {told['device']}" in run(installed, *devices)
         values = {"PATH": told["ports"]["data"], "NAME": "walker"}
         tested = run(installed, *filled_in(selftest, values))
-        assert "Toy: 5 nonces right, none wrong, 0 communication errors" in tested
+        assert re.search(r"Toy: \d+ nonces right, none wrong, 0 communication errors", tested)
         chain = ("--simulated-chain", "--listen", "127.0.0.1:0", "--shares-per-minute", "300")
         with running(installed, "sv2rig", "pool", "run", *chain, "--json") as pool:
             values["URL"] = first_line(pool)["url"]

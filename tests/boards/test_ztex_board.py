@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,9 +14,11 @@ from virtual_time import run_virtual
 
 from sv2rig.devices.device import DeviceState
 from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
-from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
+from sv2rig.drivers.ztex.emulated_bitstream import blank_bitstream
+from sv2rig.drivers.ztex.emulator import EMULATOR
 from sv2rig.drivers.ztex.emulator import ZtexBoard as EmulatedZtex
 from sv2rig.emulation.emulator import EmulatorOptions
+from sv2rig.emulation.usb_device import Setup
 
 
 @pytest.fixture
@@ -60,8 +63,10 @@ def test_it_starts_up_and_mines(bitstream: str, model: str, slots: str) -> None:
         await run.sink.count(150)
         assert run.sink.wrong == 0
         assert len(set(run.sink.found)) == len(run.sink.found)
-        ledger = run.bench.board.wires.ledger
-        assert ledger.replies_sent - len(run.sink.found) <= 16  # of the last reading
+        fpgas = int(run.bench.board.pins()["configured"])
+        replies = run.bench.board.wires.ledger.replies
+        sent = sum(reply.work.serial >= fpgas for reply in replies)  # after the self-tests
+        assert sent - len(run.sink.found) <= 16  # of the last reading
         versions = {solution.version for solution in run.sink.found}
         assert len(versions) == (4 if model == "1.15y" else 1)
         assert run.sink.comm_errors == 0
@@ -82,8 +87,8 @@ def test_every_golden_nonce_arrives(bitstream: str) -> None:
             await asyncio.sleep(3.1)
         run.board.assign(None)
         await asyncio.sleep(1)
-        ledger = run.bench.board.wires.ledger
-        assert len(run.sink.found) == ledger.replies_sent > 50
+        works = [reply.work.serial for reply in run.bench.board.wires.ledger.replies]
+        assert len(run.sink.found) == len(works) - works.count(0) > 50  # 0: its self-test
         assert run.bench.board.pins()["hashing"] == 0
         await run.end()
 
@@ -175,15 +180,94 @@ def test_the_clock_rises_to_what_the_user_allows(bitstream: str) -> None:
     run_virtual(main())
 
 
-def test_an_fpga_that_only_errs_is_stopped_and_the_board_with_its_last(bitstream: str) -> None:
+@pytest.mark.parametrize(("stable_mhz", "reason"), [(110, "it may go no lower"), (1, "jobs")])
+def test_an_fpga_whose_errors_do_not_end_is_stopped(
+    bitstream: str, stable_mhz: int, reason: str
+) -> None:
+    """With its last FPGA the board is cut off, until a person starts it."""
+
     async def main() -> None:
-        run = Running(UsbBench(emulated(stable_mhz="1")), bitstream=bitstream)
+        run = Running(UsbBench(emulated()), bitstream=bitstream)
         await run.until_ready()
+        [fpga] = cast(EmulatedZtex, run.bench.board).fpgas
+        fpga._design = replace(fpga._design, stable_mhz=stable_mhz)  # its fan has stopped
         run.sink.give(random_work(1, run.board.ticket))
         await run.sink.state(DeviceState.DEAD, within_s=3600)
         assert "cut off" in run.sink.states[-1][1]
+        assert reason in run.sink.states[-1][1]
         await asyncio.sleep(5)
         assert run.bench.board.pins()["configured"] == 0
+        await run.end()
+
+    run_virtual(main())
+
+
+def test_a_broken_fpga_is_left_out_by_the_self_test(bitstream: str) -> None:
+    async def main() -> None:
+        board = emulated(model="1.15y", broken="2")
+        run = Running(UsbBench(board), bitstream=bitstream)
+        await run.until_ready()
+        assert run.board.rate_hs == 30_000
+        run.sink.give(random_work(1, run.board.ticket))
+        await run.sink.count(100)
+        assert len({solution.version for solution in run.sink.found}) == 3
+        assert run.bench.board.pins()["hashing"] == 3
+        assert run.sink.wrong == 0
+        await run.end()
+
+    run_virtual(main())
+
+
+def test_a_board_that_fails_its_self_test_does_not_mine(bitstream: str) -> None:
+    async def main() -> None:
+        run = Running(UsbBench(emulated(broken="0")), bitstream=bitstream)
+        run.board.start(run.sink)
+        await run.sink.state(DeviceState.SICK, within_s=30)
+        assert "self-test" in run.sink.states[-1][1]
+        assert run.bench.board.pins()["configured"] == 0
+        await run.end()
+
+    run_virtual(main())
+
+
+def test_what_a_start_up_sends(bitstream: str) -> None:
+    """The requests in order, by REFERENCE.md."""
+
+    async def main() -> None:
+        board = emulated(model="1.15y")
+        bench = UsbBench(board)
+        sent: list[str] = []
+        control_in, control_out, write = board.control_in, board.control_out, board.write
+
+        def told_in(setup: Setup, now: float) -> bytes:
+            sent.append(f"C0/{setup.request:02x}:{setup.length}")
+            return control_in(setup, now)
+
+        def told_out(setup: Setup, data: bytes, now: float, intact: bool = True) -> None:
+            sent.append(f"40/{setup.request:02x}={setup.value}:{len(data)}")
+            control_out(setup, data, now, intact)
+
+        def told_write(endpoint: int, data: bytes, _now: float) -> int:
+            sent.append(f"bulk {endpoint}:{len(data)}")
+            return write(endpoint, data, _now)
+
+        board.control_in, board.control_out, board.write = (  # type: ignore[method-assign]
+            told_in,
+            told_out,
+            told_write,
+        )
+        run = Running(bench, bitstream=bitstream)
+        await run.until_ready()
+        fpgas = range(4)
+        identify = ["C0/22:40", "C0/82:64", "C0/50:3"]
+        resets = [request for n in fpgas for request in (f"40/51={n}:0", "40/31=0:0")]
+        size = Path(bitstream).stat().st_size - 2 * 65_536  # noqa: ASYNC240
+        load = ["C0/33:2", "40/31=0:0", "40/34=0:0", "bulk 2:65536", "bulk 2:65536"]
+        load += [f"bulk 2:{size}", "40/35=0:0", "C0/30:9"]
+        loads = [request for n in fpgas for request in (f"40/51={n}:0", *load)]
+        test = [r for n in fpgas for r in (f"40/51={n}:0", "40/83=49:0", "40/80=0:44")]
+        reads = [r for n in fpgas for r in (f"40/51={n}:0", "C0/81:40")]
+        assert sent == [*identify, *resets, *loads, *test, *reads]
         await run.end()
 
     run_virtual(main())

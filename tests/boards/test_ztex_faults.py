@@ -15,7 +15,8 @@ from virtual_time import run_virtual
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
-from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
+from sv2rig.drivers.ztex.emulated_bitstream import blank_bitstream
+from sv2rig.drivers.ztex.emulator import EMULATOR
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.faults import Direction, FaultPlan, WrongNonces
 from sv2rig.emulation.usb_device import UsbBoard

@@ -16,7 +16,8 @@ from sv2rig.boards.announcements import emulated_boards
 from sv2rig.boards.board import Plug
 from sv2rig.devices.device import DeviceState
 from sv2rig.drivers.ztex.driver import DRIVER, ZtexBoard
-from sv2rig.drivers.ztex.emulator import EMULATOR, blank_bitstream
+from sv2rig.drivers.ztex.emulated_bitstream import blank_bitstream
+from sv2rig.drivers.ztex.emulator import EMULATOR
 from sv2rig.emulation.bus import Bus
 from sv2rig.emulation.emulator import EmulatorOptions
 
