@@ -41,16 +41,27 @@ TELL_S: Final = 10.0
 Kind = tuple[str, dict[str, str], str]
 MIX: Final[tuple[Kind, ...]] = (
     ("icarus", {"variant": "erupter"}, "model=erupter"),
-    ("bm13xx", {"chip": "BM1370"}, "chip=BM1370&frequency=525"),
+    ("fpga_uart", {"variant": "kc705"}, "dialect=kc705"),
+    ("bm13xx", {"chip": "BM1370"}, "frequency=525"),
+    ("bitaxe_raw", {"board": "gamma"}, "model=bitaxe"),
     ("icarus", {"variant": "icarus"}, "model=icarus"),
-    ("bm13xx", {"chip": "BM1397", "chips": "4"}, "chip=BM1397&chips=4&frequency=450"),
+    ("bm13xx", {"chip": "BM1397", "chips": "2"}, "frequency=450"),
+    ("gekko", {"board": "compacf"}, "board=compac-f&frequency=450"),
+    ("bm13xx", {"chip": "BM1366", "chips": "2"}, "frequency=485"),
     ("icarus", {"variant": "lancelot"}, "model=lancelot"),
-    ("bm13xx", {"chip": "BM1366", "chips": "2"}, "chip=BM1366&chips=2&frequency=485"),
+    ("fpga_uart", {"variant": "pyfpga"}, "dialect=pyfpga"),
+    ("bm13xx", {"chip": "BM1368"}, "frequency=490"),
+    ("bitaxe_raw", {"board": "supra"}, "model=bitaxe&frequency=490"),
+    ("fpga_uart", {"variant": "makomk"}, "dialect=makomk"),
+    ("bm13xx", {"chip": "BM1362", "chips": "3"}, "frequency=500"),
+    ("gekko", {"board": "2pac"}, "board=2pac&frequency=200"),
+    ("bm13xx", {"chip": "BM1370", "chips": "2"}, "frequency=525"),
 )
 TABLE_MIX: Final[tuple[Kind, ...]] = (
     ("bm13xx", {"chip": "BM1370"}, "frequency=525"),
     ("bm13xx", {"chip": "BM1397"}, "frequency=450"),
     ("bm13xx", {"chip": "BM1368"}, "frequency=490"),
+    ("bm13xx", {"chip": "BM1366"}, "frequency=485"),
     ("bm13xx", {"chip": "BM1362"}, "frequency=500"),
 )
 

@@ -129,8 +129,9 @@ class OldChain:
             )
 
     async def _raise_speed(self, divider: int) -> None:
-        """The chips switch when the frame has reached them, our side when it has surely left; then
-        they must answer. A frame that was damaged on its way is sent again at the old speed."""
+        """The chips switch when the frame has reached them, our side some time after it has left
+        (a bridge still holds the last bytes); then they must answer. If not, it may not have
+        reached them: once more from the start."""
         for _ in range(TRIES):
             self._set_baud(_START_DIVIDER)
             self._talk.write(startup.set_line_speed(divider).frame)

@@ -88,7 +88,7 @@ class ZtexEngine:
                 self._pause()
             return
         for fpga in self._usable():
-            if is_new or fpga.job is None:
+            if is_new or (fpga.job is None and not self._feed.is_asking):
                 self._give(fpga, now)
         if self._poll_at is None:
             self._poll_at = now + POLL_S

@@ -83,18 +83,20 @@ class Board(BoardLife):
     def assign(self, work: Work | None) -> None:
         self._work = work
         if self._is_serving:
-            now = self._loop.time()
+            now, supervisor = self._loop.time(), self.plug.supervisor
             try:
                 self.engine.assign(work, now)
                 self._arm()
             except Exception as error:
                 self._engine_failed(error)
                 return
+            before = supervisor.state
             if work is None:
-                self.plug.supervisor.idle(now)
+                supervisor.idle(now)
             else:
-                self.plug.supervisor.work_sent(now)
-            self._settle()
+                supervisor.work_sent(now)
+            if supervisor.state is not before:
+                self._settle()
 
     def hashes_done(self) -> int:
         return int(self._proved_hashes)

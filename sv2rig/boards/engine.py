@@ -6,7 +6,6 @@ sensors and reset; its engine owns jobs.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,10 +77,10 @@ class Engine(Protocol):
 
 
 class SliceFeed:
-    """The Slices of the Work in hand, and of the one that follows it.
+    """The Slices of the Work in hand, and then of the one that follows it.
 
-    More Work is asked for when the last Slice is handed out, so the answer arrives before the
-    board has finished it.
+    More Work is asked for when the next Slice is wanted and there is none, not before: when a job
+    comes for many boards at once, each gets its first Slice before any looks further.
     """
 
     def __init__(self, rolled: Callable[[Work], int], exhausted: Callable[[int], None]) -> None:
@@ -89,8 +88,6 @@ class SliceFeed:
         self._exhausted = exhausted
         self._work: Work | None = None
         self._slices: Iterator[Slice] = iter(())
-        self._next: Slice | None = None
-        self._follows: deque[Work] = deque()
         self._asking = False
         self._asked = False
 
@@ -108,27 +105,18 @@ class SliceFeed:
         """New Work. True: turn to it at once; False: it follows what is being searched."""
         if self._asking and work is None:
             return False  # nothing follows yet; what is being searched stays good
-        if work is not None and self._asked and self._is_same_job(work):
-            self._follows.append(work)
-            self._asked = False
-            if self._next is None:
-                self._begin(self._follows.popleft())
-            return False
-        self._follows.clear()
-        self._work, self._next, self._asked = None, None, False
-        if work is not None:
-            self._begin(work)
-        return True
+        follows = work is not None and self._asked and self._is_same_job(work)
+        self._work, self._asked = work, False
+        self._slices = iter(()) if work is None else cut(work, self._rolled(work))
+        return not follows
 
     def next(self) -> Slice | None:
         """The next Slice, or None: there is nothing to search."""
-        taken = self._next
-        if taken is None:
-            return None
-        self._next = next(self._slices, None)
-        if self._next is None:
-            self._ask(taken.work.work_id)
-        return taken
+        piece = next(self._slices, None)
+        if piece is None and self._work is not None and not self._asked:
+            self._ask(self._work.work_id)
+            piece = next(self._slices, None)
+        return piece
 
     def _ask(self, work_id: int) -> None:
         self._asking = self._asked = True
@@ -136,11 +124,6 @@ class SliceFeed:
             self._exhausted(work_id)
         finally:
             self._asking = False
-
-    def _begin(self, work: Work) -> None:
-        self._work = work
-        self._slices = cut(work, self._rolled(work))
-        self._next = next(self._slices)
 
     def _is_same_job(self, work: Work) -> bool:
         before = self._work

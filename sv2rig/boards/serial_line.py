@@ -38,6 +38,7 @@ class SerialLine:
         self._queued = bytearray()
         self._sent = asyncio.Event()
         self._is_open = True
+        self._waits_for_room = False
         self._loop.add_reader(self._fd, self._readable)
 
     def write(self, data: bytes) -> None:
@@ -50,8 +51,6 @@ class SerialLine:
         self._queued += data
         if was_idle:
             self._writable()
-            if self._queued and self._is_open:
-                self._loop.add_writer(self._fd, self._writable)
 
     async def drain(self) -> None:
         while self._queued and self._is_open:
@@ -113,14 +112,22 @@ class SerialLine:
         try:
             count = os.write(self._fd, self._queued)
         except (BlockingIOError, InterruptedError):
-            return
+            count = 0
         except OSError as error:
             self._lose(error.strerror or str(error))
             return
         del self._queued[:count]
+        self._watch_for_room(bool(self._queued))
         if not self._queued:
-            self._loop.remove_writer(self._fd)
             self._sent.set()
+
+    def _watch_for_room(self, wanted: bool) -> None:
+        """Most writes fit at once, and the loop need not hear of them."""
+        if wanted and not self._waits_for_room:
+            self._loop.add_writer(self._fd, self._writable)
+        elif self._waits_for_room and not wanted:
+            self._loop.remove_writer(self._fd)
+        self._waits_for_room = wanted
 
     def _lose(self, reason: str) -> None:
         if self._is_open:
@@ -142,10 +149,12 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
     port.timeout = 0
     port.dtr = profile.dtr
     port.rts = profile.rts
-    if profile.mark_parity:
-        port.parity = serial.PARITY_MARK
+    if profile.mark_parity and not os.path.realpath(path).startswith("/dev/pts/"):
+        port.parity = serial.PARITY_MARK  # a pty refuses all parity, as it has no bits
     try:
         port.open()
+    except termios.error as error:
+        raise LineError(f"{path} cannot be set up: {error}") from error
     except (serial.SerialException, OSError) as error:
         raise _explained(path, error) from error
     try:
