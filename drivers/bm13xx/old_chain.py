@@ -16,7 +16,7 @@ from sv2rig.boards.table_engine import TableEngine
 from sv2rig.devices.slices import Slice
 from sv2rig.drivers.bm13xx import old_startup as startup
 from sv2rig.drivers.bm13xx import registers as reg
-from sv2rig.drivers.bm13xx.chain import ANSWER_S, START_BAUD, SWITCH_S, TRIES
+from sv2rig.drivers.bm13xx.chain import ANSWER_S, LEAVE_S, START_BAUD, SWITCH_S, TRIES
 from sv2rig.drivers.bm13xx.chips import addresses, power_of_two
 from sv2rig.drivers.bm13xx.old_framing import BM1387, OldChip, OldDecoder
 from sv2rig.drivers.bm13xx.old_wire import OldWire
@@ -129,12 +129,15 @@ class OldChain:
             )
 
     async def _raise_speed(self, divider: int) -> None:
-        """The chips switch when the frame has reached them, our side when it has left; then they
-        must answer. What is said at the wrong speed in between is lost, so we ask again."""
-        self._talk.write(startup.set_line_speed(divider).frame)
-        await self._talk.line.drain()
-        self._set_baud(divider)
+        """The chips switch when the frame has reached them, our side some time after it has left
+        (a bridge still holds the last bytes); then they must answer. If not, it may not have
+        reached them: once more from the start."""
         for _ in range(TRIES):
+            self._set_baud(_START_DIVIDER)
+            self._talk.write(startup.set_line_speed(divider).frame)
+            await self._talk.line.drain()
+            await asyncio.sleep(LEAVE_S)
+            self._set_baud(divider)
             await asyncio.sleep(SWITCH_S)
             if self._count_chips(await self._ask_ids(ANSWER_S)) == self.count:
                 return

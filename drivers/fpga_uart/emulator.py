@@ -172,7 +172,9 @@ class PyFpga(FpgaBoard):
         while inbound.buffer:
             command = inbound.buffer[0]
             if command != self.WORK:
+                intact = inbound.intact(1, framed=False)
                 inbound.take(1)
+                inbound.in_step(intact)
                 if command == self.PING:
                     self.wires.send(DATA, self.PONG)
             elif len(inbound.buffer) >= self.WORK_BYTES:

@@ -17,9 +17,7 @@ from sv2rig.boards.line import LineError, Talk
 
 GET_CHIP_INFO = 0x8044B401
 GET_LINE = 0xC250B407
-SET_VALUES = 0xC010B40F
 _CHIP_INFO = struct.Struct("=32s32sI")
-_VALUES = struct.Struct("=QQ")
 _OUTPUT = 1 << 3
 _INITIAL_VALUES = 2  # the attribute that gives an output its first level
 _MOST_LINES, _MOST_ATTRIBUTES = 64, 10
@@ -27,13 +25,10 @@ _CONSUMER = b"sv2rig"
 
 
 class ResetLine(Protocol):
-    """LineError says why the line cannot be set."""
+    """What holds chips in reset."""
 
     async def hold(self, held: bool) -> None:
-        """Hold the chips in reset, or let them go; returns when that is done."""
-
-    def close(self) -> None:
-        """The line stays as it is."""
+        """Hold them, or let them go; returns when that is done. LineError says why it cannot be."""
 
 
 class TextReset:
@@ -46,51 +41,36 @@ class TextReset:
         self._talk.write(b"reset=0\n" if held else b"reset=1\n")
         await self._talk.line.drain()
 
-    def close(self) -> None:
-        pass  # the port is its board's
-
 
 class GpioReset:
     """Lines of a kernel's GPIO chip that together are the reset: all at one level.
 
-    `offsets`: which lines (None: all that the chip has). `held_high`: the level that holds.
+    `offsets`: which lines (None: all that the chip has). `held_high`: the level that holds. Lines
+    are given back at once: these bridges' drivers leave them as they were set.
     """
 
     def __init__(self, path: Path, offsets: tuple[int, ...] | None, held_high: bool) -> None:
         self._path = path
         self._offsets = offsets
         self._held_high = held_high
-        self._lines: int | None = None
-        self._count = 0
 
     async def hold(self, held: bool) -> None:
-        high = held is self._held_high
         try:
-            if self._lines is None:
-                self._lines = self._request(high)
-            else:
-                mask = (1 << self._count) - 1
-                fcntl.ioctl(self._lines, SET_VALUES, _VALUES.pack(mask if high else 0, mask))
+            chip = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                offsets = self._offsets or _all_lines(chip)
+                request = line_request(offsets, high=held is self._held_high)
+                answer = fcntl.ioctl(chip, GET_LINE, request)
+                os.close(struct.unpack("=i", answer[-4:])[0])
+            finally:
+                os.close(chip)
         except OSError as error:
             raise LineError(_explained(self._path, error)) from error
 
-    def close(self) -> None:
-        if self._lines is not None:
-            os.close(self._lines)
-            self._lines = None
 
-    def _request(self, high: bool) -> int:
-        chip = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            offsets = self._offsets
-            if offsets is None:
-                info = fcntl.ioctl(chip, GET_CHIP_INFO, bytes(_CHIP_INFO.size))
-                offsets = tuple(range(_CHIP_INFO.unpack(info)[2]))
-            self._count = len(offsets)
-            answer = fcntl.ioctl(chip, GET_LINE, line_request(offsets, high))
-            return int(struct.unpack("=i", answer[-4:])[0])
-        finally:
-            os.close(chip)
+def _all_lines(chip: int) -> tuple[int, ...]:
+    info = fcntl.ioctl(chip, GET_CHIP_INFO, bytes(_CHIP_INFO.size))
+    return tuple(range(_CHIP_INFO.unpack(info)[2]))
 
 
 def line_request(offsets: tuple[int, ...], high: bool) -> bytes:

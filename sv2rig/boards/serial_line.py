@@ -149,8 +149,8 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
     port.timeout = 0
     port.dtr = profile.dtr
     port.rts = profile.rts
-    if profile.mark_parity and not os.path.realpath(path).startswith("/dev/pts/"):  # a pty has none
-        port.parity = serial.PARITY_MARK
+    if profile.mark_parity and not os.path.realpath(path).startswith("/dev/pts/"):
+        port.parity = serial.PARITY_MARK  # a pty refuses all parity, as it has no bits
     try:
         port.open()
     except termios.error as error:

@@ -74,6 +74,15 @@ UntilEof = Annotated[
     bool,
     typer.Option("--until-eof", hidden=True, help="End with stdin, and so with its other end."),
 ]
+Pins = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Print what a probe would read on the boards' pins, looked at so often, where it "
+        "has changed.",
+        min=0.01,
+    ),
+]
 
 
 def emulate(
@@ -84,6 +93,7 @@ def emulate(
     replay: Replay = None,
     chips: Chips = None,
     option: More = None,
+    pins: Pins = None,
     duration: Duration = None,
     until_eof: UntilEof = False,
     json: rig_options.JsonText = False,
@@ -93,11 +103,13 @@ def emulate(
     Each speaks its board's real bytes and really hashes, slowly, and reports more of its hashes
     than a real one. What to give to `sv2rig mine --device` is printed, with the path of each
     serial port (or the socket of a USB device). Ctrl-C ends it. With --json there is one line when
-    all are plugged in, and one with what each has counted at the end.
+    all are plugged in, and one with what each has counted at the end; and with --pins one for each
+    change of a board's pins.
     """
     import asyncio
 
     from sv2rig.emulation.announce import AnnounceError
+    from sv2rig.emulation.scan import compile_now
 
     if not boards:
         _list(json)
@@ -106,9 +118,10 @@ def emulate(
     kinds = [_kind(name) for name in boards]
     _refuse_unknown(more, kinds)
     known, plans = _known(replay), _plans(fault)
+    compile_now()
     made = [(kind, _make(kind, (ticket_bits, rate), known, plans, more)) for kind in kinds]
     try:
-        asyncio.run(_serve(made, plans, _Run(duration, until_eof, json)))
+        asyncio.run(_serve(made, plans, _Run(duration, until_eof, pins, json)))
     except (AnnounceError, OSError) as error:
         raise UserError(str(error)) from error
 
@@ -119,6 +132,7 @@ class _Run:
 
     duration_s: float | None
     until_eof: bool
+    pins_every_s: float | None
     json: bool
 
 
@@ -140,8 +154,34 @@ async def _serve(
         _tell(bus, run.json)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(run.duration_s):
-                await stop.wait()
+                await _until(stop, bus, run)
         _sum_up(bus, run.json)
+
+
+async def _until(stop: asyncio.Event, bus: Bus, run: _Run) -> None:
+    """Wait, and tell of the pins meanwhile."""
+    import asyncio
+
+    seen: dict[str, dict[str, float]] = {}
+    while not stop.is_set():
+        if run.pins_every_s is not None:
+            _tell_pins(bus, seen, run.json)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(run.pins_every_s):
+                await stop.wait()
+
+
+def _tell_pins(bus: Bus, seen: dict[str, dict[str, float]], json: bool) -> None:
+    for board in bus.boards:
+        name = board.name.text
+        pins = {pin: round(value, 3) for pin, value in board.board.pins().items()}
+        if seen.get(name) == pins:
+            continue
+        seen[name] = pins
+        if json:
+            print_json({"board": name, "pins": pins})
+        else:
+            print_text(f"{name}: " + ", ".join(f"{pin} {value:g}" for pin, value in pins.items()))
 
 
 def _set_at_eof(stop: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sv2rig.cli.output import (
@@ -93,6 +94,8 @@ def choose_devices(
 def choose_boards(names: Sequence[str], starts: Starts) -> BoardPlan | None:
     """Which boards to use: those named; where nothing is named, each that says what it is. None
     where only other devices are named."""
+    import platformdirs
+
     from sv2rig.boards.driver import all_drivers
     from sv2rig.rig.board_choice import is_board, parse_boards
     from sv2rig.rig.device_choice import DeviceChoiceError
@@ -109,6 +112,7 @@ def choose_boards(names: Sequence[str], starts: Starts) -> BoardPlan | None:
             only_named=bool(names),
             start_interval_s=starts.interval_s,
             hub_watts=starts.hub_watts,
+            tuning_folder=Path(platformdirs.user_state_dir("sv2rig")) / "tuning",
         )
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error

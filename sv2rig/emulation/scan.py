@@ -89,6 +89,11 @@ class Scan:
         ]
 
 
+def compile_now() -> None:
+    """So that no board waits for it later."""
+    _native()
+
+
 @cache
 def _native() -> tuple[NativeScan, Prepare]:
     variant = usable_variants()[0]

@@ -46,6 +46,7 @@ class _Device:
     cut_for_hs: float = ASSUMED_HASHRATE_HS
     wait_until: float = math.inf
     paused: bool = False
+    searches_on: bool = False  # it has no Work that follows, but goes on with what it had
 
 
 @dataclass(slots=True)
@@ -170,17 +171,22 @@ class Scheduler:
         self._channels.clear()
         return self._unbind(list(self._devices), now)
 
-    def on_exhausted(self, device_id: str, work_id: int, now: float) -> list[Assignment]:
-        """The device wants more Work. Reports of Work replaced since change nothing."""
+    def on_exhausted(
+        self, device_id: str, work_id: int, now: float, *, early: bool = False
+    ) -> list[Assignment]:
+        """The device wants more Work. Reports of Work replaced since change nothing. `early`: it
+        still searches what it has, and goes on with it for as long as nothing follows."""
         device = self._devices.get(device_id)
         if device is None or device.work is None or device.work.work_id != work_id:
             return []
-        return self._assign([device_id], now)
+        return self._assign([device_id], now, early=early)
 
     def on_time(self, now: float) -> list[Assignment]:
         """Time passed: devices that waited for the next ntime get Work."""
         due = [name for name, device in self._devices.items() if device.wait_until <= now]
-        return self._assign(due, now)
+        searching = [name for name in due if self._devices[name].searches_on]
+        idle = [name for name in due if name not in searching]
+        return self._assign(searching, now, early=True) + self._assign(idle, now)
 
     def next_timeout(self) -> float | None:
         """When to call `on_time`; None: no need."""
@@ -236,30 +242,40 @@ class Scheduler:
         channel = self._channels.get(device.channel_id)
         return None if channel is None else channel.job
 
-    def _assign(self, device_ids: Collection[str], now: float) -> list[Assignment]:
-        return [a for name in device_ids if (a := self._next_work(name, now)) is not None]
+    def _assign(
+        self, device_ids: Collection[str], now: float, *, early: bool = False
+    ) -> list[Assignment]:
+        next_works = (self._next_work(name, now, early) for name in device_ids)
+        return [assignment for assignment in next_works if assignment is not None]
 
-    def _next_work(self, device_id: str, now: float) -> Assignment | None:
-        """Give the device what comes next for it; None if it is idle and stays so."""
+    def _next_work(self, device_id: str, now: float, early: bool) -> Assignment | None:
+        """Give the device what comes next for it; None if nothing changes for it."""
         device = self._devices[device_id]
-        before, device.work, device.wait_until = device.work, None, math.inf
-        if before is not None:
-            device.table.replace(before.work_id, now)
+        searched = device.work is not None or device.searches_on
+        if device.work is not None:
+            device.table.replace(device.work.work_id, now)
+        device.work, device.wait_until = None, math.inf
         job = self._job_of(device)
         if job is not None:
-            device.cut_for_hs = device.hashrate_hs
-            fixed = device.capabilities.ticket
-            request = Request(
-                capabilities=device.capabilities,
-                hashes=int(device.hashrate_hs * WORK_SECONDS),
-                ticket=ticket_for(job.target, device.hashrate_hs) if fixed is None else fixed,
-            )
-            taken = self._space.take(job, request, now)
-            if isinstance(taken, Wait):
-                device.wait_until = taken.until
-            else:
-                device.work = taken
-                device.table.add(taken)
-        if device.work is None and before is None:
+            self._take(device, job, now)
+        waits = device.wait_until < math.inf
+        device.searches_on = early and searched and waits
+        if device.work is None and (device.searches_on or not searched):
             return None
         return Assignment(device_id, device.work)
+
+    def _take(self, device: _Device, job: Job, now: float) -> None:
+        """Its next Work of this Job, or the time when there may be some."""
+        device.cut_for_hs = device.hashrate_hs
+        fixed = device.capabilities.ticket
+        request = Request(
+            capabilities=device.capabilities,
+            hashes=int(device.hashrate_hs * WORK_SECONDS),
+            ticket=ticket_for(job.target, device.hashrate_hs) if fixed is None else fixed,
+        )
+        taken = self._space.take(job, request, now)
+        if isinstance(taken, Wait):
+            device.wait_until = taken.until
+        else:
+            device.work = taken
+            device.table.add(taken)

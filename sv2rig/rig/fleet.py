@@ -165,8 +165,9 @@ class Fleet:
                 device.proved(judgement.work.ticket)
 
     def exhausted(self, device_id: str, work_id: int) -> None:
-        now = self._loop.time()
-        self.carry_out(self._context.scheduler.on_exhausted(device_id, work_id, now))
+        early = self.devices[device_id].is_supervised  # boards ask while they search the last of it
+        scheduler, now = self._context.scheduler, self._loop.time()
+        self.carry_out(scheduler.on_exhausted(device_id, work_id, now, early=early))
 
     def state_changed(self, device_id: str, state: DeviceState, reason: str) -> None:
         device = self.devices[device_id]

@@ -53,4 +53,4 @@ def test_an_opted_in_tty_is_its_device_not_its_name(tmp_path: Path) -> None:
 def test_a_byte_to_a_look_alike_is_seen(tmp_path: Path) -> None:
     """The same scene with detection that believes bare ids: the tests above can fail."""
     told = play("careless", tmp_path)
-    assert [data[:64] for data in told["look-alikes"]] == [GOLDEN, GOLDEN]
+    assert told["look-alikes"][0][:64] == GOLDEN

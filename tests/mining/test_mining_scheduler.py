@@ -180,6 +180,22 @@ def test_standard_channel_without_rolling_waits_for_the_next_second() -> None:
     assert scheduler.next_timeout() is None
 
 
+def test_a_board_that_asks_early_is_not_told_to_idle_while_nothing_follows() -> None:
+    job = replace(STANDARD, version_rolling_mask=0)
+    scheduler, work = mining(job, 1e12)
+    assert scheduler.on_exhausted("a", work.work_id, 0.4, early=True) == []
+    assert scheduler.on_time(0.9) == []
+    assert only(scheduler.on_time(1.01)).ntime == T0 + 1
+
+
+def test_a_board_that_searches_on_is_told_when_the_pool_is_gone() -> None:
+    job = replace(STANDARD, version_rolling_mask=0)
+    scheduler, work = mining(job, 1e12)
+    scheduler.on_exhausted("a", work.work_id, 0.4, early=True)
+    assert scheduler.idle_all(0.5) == [Assignment("a", None)]
+    assert scheduler.idle_all(0.6) == []
+
+
 def test_closed_channel_idles_its_devices_only() -> None:
     scheduler, _ = mining()
     scheduler.add_device("b", PLAIN, 1e6, 3, 0.0)
