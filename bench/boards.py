@@ -57,12 +57,12 @@ MIX: Final[tuple[Kind, ...]] = (
     ("gekko", {"board": "2pac"}, "board=2pac&frequency=200"),
     ("bm13xx", {"chip": "BM1370", "chips": "2"}, "frequency=525"),
 )
-TABLE_MIX: Final[tuple[Kind, ...]] = (
-    ("bm13xx", {"chip": "BM1370"}, "frequency=525"),
-    ("bm13xx", {"chip": "BM1397"}, "frequency=450"),
-    ("bm13xx", {"chip": "BM1368"}, "frequency=490"),
-    ("bm13xx", {"chip": "BM1366"}, "frequency=485"),
-    ("bm13xx", {"chip": "BM1362"}, "frequency=500"),
+TABLE_MIX: Final[tuple[Kind, ...]] = tuple(
+    ("bm13xx", {"chip": chip}, f"chip={chip}&frequency={mhz}")
+    for chip, mhz in (
+        *(("BM1370", 525), ("BM1368", 490), ("BM1366", 485), ("BM1362", 500)),
+        *(("BM1370", 525), ("BM1368", 490), ("BM1366", 485), ("BM1397", 450)),
+    )
 )
 
 
@@ -202,13 +202,11 @@ def measure(run: Run) -> Result:
 
 
 def until_all_mine(rig: Child, count: int) -> None:
-    began, mines, states = time.monotonic(), 0, []
-    while mines < count:
+    began = time.monotonic()
+    while (state := rig.mark())["mines"] < count:
         if time.monotonic() - began > READY_S:
-            raise SystemExit(f"bench boards: {mines} of {count} boards mine, as {states}")
+            raise SystemExit(f"bench boards: {state['mines']} of {count} mine: {state['states']}")
         time.sleep(0.5)
-        state = rig.mark()
-        mines, states = state["mines"], state["states"]
     time.sleep(SETTLE_S)
 
 
@@ -261,7 +259,8 @@ def result(
 
 
 def percent(before: Answer, after: Answer) -> float:
-    return round(100 * (after["cpu_s"] - before["cpu_s"]) / (after["at"] - before["at"]), 1)
+    used: float = (after["cpu_s"] - before["cpu_s"]) / (after["at"] - before["at"])
+    return round(100 * used, 1)
 
 
 def share_latencies(
