@@ -182,7 +182,14 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
         return
     from sv2rig.rig.hotplug import Hotplug
 
-    watching = asyncio.create_task(Hotplug(rig, boards).run())
+    async def watch() -> None:
+        try:
+            await Hotplug(rig, boards).run()
+        except Exception as error:
+            words = f"no board that comes is seen any more: {error!r}; please report it"
+            rig.report("error", words)
+
+    watching = asyncio.create_task(watch())
     try:
         yield
     finally:
