@@ -29,8 +29,18 @@ DESCRIPTION = "64 serial boards, or 256 table-shaped: the rig's CPU time, job an
 BOARDS: Final = 64
 NONCES_A_SECOND: Final = 20.0
 TABLE_NONCES_A_SECOND: Final = 1.0
-GOALS: Final = {"rig_cpu_percent": 40.0, "job_p99_ms": 50.0, "share_p99_ms": 10.0}
-TABLE_GOALS: Final = {"job_p99_ms": 50.0, "job_max_ms": 250.0, "growth_mib": 5.0}
+GOALS: Final = {
+    "rig_cpu_percent": 40.0,
+    "job_p99_ms": 50.0,
+    "share_p99_ms": 10.0,
+    "jobs_incomplete": 1,
+}
+TABLE_GOALS: Final = {
+    "job_p99_ms": 50.0,
+    "job_max_ms": 250.0,
+    "growth_mib": 5.0,
+    "jobs_incomplete": 1,
+}
 LEAST_ARRIVED: Final = 0.95
 READY_S: Final = 90.0
 SETTLE_S: Final = 3.0
@@ -120,7 +130,7 @@ class Result:
 
     @property
     def is_whole(self) -> bool:
-        return self.nonces >= LEAST_ARRIVED * self.nonces_sent > 0 and not self.jobs_incomplete
+        return self.nonces >= LEAST_ARRIVED * self.nonces_sent > 0
 
 
 class Child:
@@ -329,10 +339,10 @@ def print_report(done: Result, goals: dict[str, float], missed: list[str]) -> No
         (f"{name}: min, median", f"{tail.min:.1f}, {tail.median:.1f}", "")
         for name, tail in (("job_ms", done.job_ms), ("share_ms", done.share_ms))
     ]
-    others = ("nonces", "nonces_sent", "shares", "shares_lost", "jobs_incomplete")
+    others = ("nonces", "nonces_sent", "shares", "shares_lost")
     errors = ("hardware_errors", "comm_errors", "rig_cpu_percent", "resident_mib")
     rows += [(name, f"{figures[name]:g}", "") for name in (*others, *errors) if name not in goals]
     print(table(rows))
     print(f"\n{'MISSED: ' + ', '.join(missed) if missed else 'every goal is met'}")
     if not done.is_whole:
-        print(f"FAILED: under {LEAST_ARRIVED:.0%} of the nonces arrived, or a job did not")
+        print(f"FAILED: under {LEAST_ARRIVED:.0%} of the nonces arrived")

@@ -168,7 +168,7 @@ class Fleet:
             names = ", ".join(sorted(ending[task] for task in late))
             text = f"waiting until {names} can be left alone: off, and cooled for a minute at most"
             self._report("info", f"{text}; Ctrl-C leaves at once, with the fan on", None)
-            _, late = await asyncio.wait(late, timeout=ENDS_WITHIN_S)
+            _, late = await asyncio.wait(late, timeout=ENDS_WITHIN_S - ENDS_UNTOLD_S)
         for task in late:
             task.cancel()
 
