@@ -177,12 +177,19 @@ class BoardLife(BoardSteps):
 
     async def _start(self) -> None:
         self._close()
-        await self._take_turn(self.watts)
+        supervisor = self.plug.supervisor
+        await self._take_turn(
+            self.watts, self._tell_wait, lambda: self._tell_wait(supervisor.reason)
+        )
         self._open()
         await self._within(self.plug.limits.start_limit_s, "start-up", self._to_ready)
         self.plug.supervisor.started(self._loop.time())
         self._expect()
         self._serve()
+
+    def _tell_wait(self, why: str) -> None:
+        if self.plug.supervisor.state is DeviceState.INIT:  # a reset has its own lines in the log
+            self._tell(DeviceState.INIT, why)
 
     async def _to_ready(self) -> None:
         self._has_started = True
