@@ -155,8 +155,16 @@ DRIVER = Driver(
     make=FpgaBoard,
     options=(
         Option("dialect", "which design it is", tuple(DIALECTS), PYFPGA.name),
-        Option("baud", f"the speed it is built for ({BAUD})"),
-        Option("rate", "its hash rate in MH/s; without it, measured or as the design's published"),
+        Option(
+            "baud",
+            f"the speed it is built for ({BAUD})",
+            check=lambda text: _baud({"baud": text}),
+        ),
+        Option(
+            "rate",
+            "its hash rate in MH/s; without it, measured or as the design's published",
+            check=lambda text: _stated_hs({"rate": text}),
+        ),
     ),
     watts=FpgaBoard.watts,
 )

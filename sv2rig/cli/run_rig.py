@@ -168,9 +168,10 @@ async def run_rig(
     gc.freeze()
     stop = stop_requested()
     waits = boards is not None and bool(boards.named)
-    rig = make_rig(devices, url, options, None if show.screen else _log, waits)
+    log = _Log(muted=show.screen)
+    rig = make_rig(devices, url, options, log.event, waits)
     async with _controlled(rig), _plugged(rig, boards):
-        return await _run_until_stopped(rig, stop, show)
+        return await _run_until_stopped(rig, stop, show, log)
 
 
 @contextlib.asynccontextmanager
@@ -181,7 +182,14 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
         return
     from sv2rig.rig.hotplug import Hotplug
 
-    watching = asyncio.create_task(Hotplug(rig, boards).run())
+    async def watch() -> None:
+        try:
+            await Hotplug(rig, boards).run()
+        except Exception as error:
+            words = f"no board that comes is seen any more: {error!r}; please report it"
+            rig.report("error", words)
+
+    watching = asyncio.create_task(watch())
     try:
         yield
     finally:
@@ -204,13 +212,26 @@ async def _controlled(rig: Rig) -> AsyncIterator[None]:
         yield
 
 
-async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show) -> RigSnapshot:
+class _Log:
+    """What happens, in lines, unless it is `muted`: while the screen is up, which shows it."""
+
+    def __init__(self, muted: bool) -> None:
+        self.muted = muted
+
+    def event(self, event: Event) -> None:
+        if not self.muted:
+            log_event(event.level, event.text, event.device)
+
+
+async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show, log: _Log) -> RigSnapshot:
     from sv2rig.mining.session import SessionError
 
     running = asyncio.create_task(rig.run())
     watching = asyncio.create_task(_until_stop(stop, show, rig))
     error: SessionError | None = None
     await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+    log.muted = False
+    stop.set()  # from now on Ctrl-C leaves at once
     if not running.done():
         await rig.stop()
     try:
@@ -262,10 +283,6 @@ async def _log_status(rig: Rig, stop: asyncio.Event) -> None:
             f"{shares.pending} pending, {shares.rejected} rejected, {shares.stale} stale, "
             f"{picture.blocks_found} blocks",
         )
-
-
-def _log(event: Event) -> None:
-    log_event(event.level, event.text, event.device)
 
 
 def summarise(snapshot: RigSnapshot, show: Show, **more: Any) -> None:

@@ -118,7 +118,8 @@ class Hotplug:
     def _miss_those_named(self, sightings: Sequence[Sighting]) -> None:
         for entry in self._opt_ins:
             if not any(means(entry, sighting) for sighting in sightings):
-                self._rig.report("warning", f"{entry.what}: nothing is there yet; waiting for it")
+                what = "it is no serial port" if _exists(entry.what) else "nothing is there yet"
+                self._rig.report("warning", f"{entry.what}: {what}; waiting for a board")
 
     def _gone(self, sighting: Sighting) -> None:
         self._plugged.pop(sighting.usb_path, None)
@@ -197,3 +198,7 @@ class Hotplug:
     def _options_of(self, sighting: Sighting) -> dict[str, str]:
         entry = self._named(sighting)
         return {} if entry is None else dict(self._options[entry.what])
+
+
+def _exists(what: str) -> bool:
+    return what.startswith("/") and Path(what).exists()
