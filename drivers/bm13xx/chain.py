@@ -70,6 +70,9 @@ class Chain:
         self.chip, self.count, self._speed = await self._hello(fast_baud)
         self._check_count()
         self.mhz = START_MHZ
+        self.counted_hs = None  # their counters began anew
+        self._counted.clear()
+        self._rates.clear()
 
     async def configure(self, mhz: float, fast_baud: int | None) -> None:
         """The second half: the chips that were found."""

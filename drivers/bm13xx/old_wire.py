@@ -21,7 +21,6 @@ from sv2rig.drivers.bm13xx.old_framing import (
 from sv2rig.drivers.bm13xx.protocol import CommError, NonceReply
 from sv2rig.drivers.bm13xx.protocol import Reply as ChipReply
 
-_MIDSTATES = 4
 _MIDSTATE_BITS = 2
 _SILENT_S = 0.02  # a reply's bytes follow each other closer than this, USB's packets included
 _ALL_NONCES = 0xFFFFFFFF
