@@ -174,7 +174,14 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
         return
     from sv2rig.rig.hotplug import Hotplug
 
+    def tell(ended: asyncio.Task[None]) -> None:
+        error = None if ended.cancelled() else ended.exception()
+        if error is not None:
+            text = f"boards that come and go are not seen any more: {error!r}; restart the rig"
+            rig.report("error", text)
+
     watching = asyncio.create_task(Hotplug(rig, boards).run())
+    watching.add_done_callback(tell)
     try:
         yield
     finally:
