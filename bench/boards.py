@@ -29,8 +29,18 @@ DESCRIPTION = "64 serial boards, or 256 table-shaped: the rig's CPU time, job an
 BOARDS: Final = 64
 NONCES_A_SECOND: Final = 20.0
 TABLE_NONCES_A_SECOND: Final = 1.0
-GOALS: Final = {"rig_cpu_percent": 40.0, "job_p99_ms": 50.0, "share_p99_ms": 10.0}
-TABLE_GOALS: Final = {"job_p99_ms": 50.0, "job_max_ms": 250.0, "growth_mib": 5.0}
+GOALS: Final = {
+    "rig_cpu_percent": 40.0,
+    "job_p99_ms": 50.0,
+    "share_p99_ms": 10.0,
+    "jobs_incomplete": 1,
+}
+TABLE_GOALS: Final = {
+    "job_p99_ms": 50.0,
+    "job_max_ms": 250.0,
+    "growth_mib": 5.0,
+    "jobs_incomplete": 1,
+}
 LEAST_ARRIVED: Final = 0.95
 READY_S: Final = 90.0
 SETTLE_S: Final = 3.0
@@ -57,12 +67,12 @@ MIX: Final[tuple[Kind, ...]] = (
     ("gekko", {"board": "2pac"}, "board=2pac&frequency=200"),
     ("bm13xx", {"chip": "BM1370", "chips": "2"}, "frequency=525"),
 )
-TABLE_MIX: Final[tuple[Kind, ...]] = (
-    ("bm13xx", {"chip": "BM1370"}, "frequency=525"),
-    ("bm13xx", {"chip": "BM1397"}, "frequency=450"),
-    ("bm13xx", {"chip": "BM1368"}, "frequency=490"),
-    ("bm13xx", {"chip": "BM1366"}, "frequency=485"),
-    ("bm13xx", {"chip": "BM1362"}, "frequency=500"),
+TABLE_MIX: Final[tuple[Kind, ...]] = tuple(
+    ("bm13xx", {"chip": chip}, f"chip={chip}&frequency={mhz}")
+    for chip, mhz in (
+        *(("BM1370", 525), ("BM1368", 490), ("BM1366", 485), ("BM1362", 500)),
+        *(("BM1370", 525), ("BM1368", 490), ("BM1366", 485), ("BM1397", 450)),
+    )
 )
 
 
@@ -120,7 +130,7 @@ class Result:
 
     @property
     def is_whole(self) -> bool:
-        return self.nonces >= LEAST_ARRIVED * self.nonces_sent > 0 and not self.jobs_incomplete
+        return self.nonces >= LEAST_ARRIVED * self.nonces_sent > 0
 
 
 class Child:
@@ -202,13 +212,11 @@ def measure(run: Run) -> Result:
 
 
 def until_all_mine(rig: Child, count: int) -> None:
-    began, mines, states = time.monotonic(), 0, []
-    while mines < count:
+    began = time.monotonic()
+    while (state := rig.mark())["mines"] < count:
         if time.monotonic() - began > READY_S:
-            raise SystemExit(f"bench boards: {mines} of {count} boards mine, as {states}")
+            raise SystemExit(f"bench boards: {state['mines']} of {count} mine: {state['states']}")
         time.sleep(0.5)
-        state = rig.mark()
-        mines, states = state["mines"], state["states"]
     time.sleep(SETTLE_S)
 
 
@@ -261,7 +269,8 @@ def result(
 
 
 def percent(before: Answer, after: Answer) -> float:
-    return round(100 * (after["cpu_s"] - before["cpu_s"]) / (after["at"] - before["at"]), 1)
+    used: float = (after["cpu_s"] - before["cpu_s"]) / (after["at"] - before["at"])
+    return round(100 * used, 1)
 
 
 def share_latencies(
@@ -330,10 +339,10 @@ def print_report(done: Result, goals: dict[str, float], missed: list[str]) -> No
         (f"{name}: min, median", f"{tail.min:.1f}, {tail.median:.1f}", "")
         for name, tail in (("job_ms", done.job_ms), ("share_ms", done.share_ms))
     ]
-    others = ("nonces", "nonces_sent", "shares", "shares_lost", "jobs_incomplete")
+    others = ("nonces", "nonces_sent", "shares", "shares_lost")
     errors = ("hardware_errors", "comm_errors", "rig_cpu_percent", "resident_mib")
     rows += [(name, f"{figures[name]:g}", "") for name in (*others, *errors) if name not in goals]
     print(table(rows))
     print(f"\n{'MISSED: ' + ', '.join(missed) if missed else 'every goal is met'}")
     if not done.is_whole:
-        print(f"FAILED: under {LEAST_ARRIVED:.0%} of the nonces arrived, or a job did not")
+        print(f"FAILED: under {LEAST_ARRIVED:.0%} of the nonces arrived")

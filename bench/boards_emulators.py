@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from boards_child import FIRST_NBITS, SHARE_TARGET, TICKET_BITS, Options, run, say, serve_marks
@@ -45,8 +48,28 @@ class Sightings:
         """What was found since the last bytes went out is in the next."""
         if self._found:
             now = time.monotonic()
-            self.written |= {found.hex(): now for found in self._found}
+            for found in self._found:  # a job that is sent again brings the same once more
+                self.written.setdefault(found.hex(), now)
             self._found.clear()
+
+
+class OneAtATime:
+    """Calls that wait for their turn on the event loop, one each time around."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, call: Callable[[], None]) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._next)
+        self._waiting.append(call)
+
+    def _next(self) -> None:
+        self._waiting[0]()
+        self._waiting.popleft()
+        if self._waiting:
+            self._loop.call_soon(self._next)
 
 
 def watch_emulators(seen: Sightings) -> None:
@@ -63,8 +86,8 @@ def watch_emulators(seen: Sightings) -> None:
             return hits
 
     class WatchedOutlet(PtyOutlet):
-        """Reads all that is there before any board acts on it: the time that a board takes for a
-        job is not that of the next board's bytes."""
+        """Notes when bytes are read, and lets boards act on them one at a time, with all that is
+        there being read in between: one board's work on a job must not delay the next one's."""
 
         def flush(self) -> None:
             seen.about_to_write()
@@ -73,13 +96,15 @@ def watch_emulators(seen: Sightings) -> None:
         def _arrived(self, index: int) -> None:
             port = self.ports[index]
             if data := port.read():
-                self._loop.call_soon(self._deliver, index, data, port.baud(), time.monotonic())
+                act = partial(self._deliver, index, data, port.baud(), time.monotonic())
+                one_at_a_time.add(act)
 
         def _deliver(self, index: int, data: bytes, baud: int, read_at: float) -> None:
             seen.read(id(self), read_at)
             self._board.receive(index, data, baud, self._loop.time())
             self._heard()
 
+    one_at_a_time = OneAtATime()
     _begin, _take = Search.begin, Search.take
     setattr(Search, "begin", WatchedSearch.begin)  # noqa: B010 - on purpose, for the bench alone
     setattr(Search, "take", WatchedSearch.take)  # noqa: B010

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from sv2rig.devices.device import DeviceState
 from sv2rig.mining.session import SessionOptions
 from sv2rig.rig.board_choice import parse_boards
 from sv2rig.rig.hotplug import BoardPlan, Hotplug
-from sv2rig.rig.snapshot import Event
+from sv2rig.rig.snapshot import DeviceSnapshot, Event
 from sv2rig.sv2.messages.error_codes import STALE_SHARE
 from sv2rig.sv2.url import parse_pool_url
 
@@ -36,13 +37,15 @@ async def rig(options: Options) -> None:
 
     def mark() -> Answer:
         picture = it.snapshot()
-        mines = sum(device.state == DeviceState.MINING for device in picture.devices)
+        mines = sum(map(mining, picture.devices))
         return {
             "at": time.monotonic(),
             "cpu_s": time.process_time(),
             "resident_bytes": resident_bytes(),
             "mines": mines,
-            "states": sorted({f"{d.id} {d.state}: {d.reason}" for d in picture.devices})[:3],
+            "states": [
+                f"{d.id} is {d.state}, {d.reason}" for d in picture.devices if not mining(d)
+            ],
             # Each board counts the hashes that its valid nonces prove.
             "nonces": sum(device.hashes_done() for device in it.devices()) >> TICKET_BITS,
             "hardware_errors": picture.hardware_errors,
@@ -50,6 +53,7 @@ async def rig(options: Options) -> None:
             "stale": picture.shares.stale,
         }
 
+    gc.freeze()  # as `sv2rig mine` does
     say({"ready": True})
     await serve_marks(mark)
     say({})
@@ -57,6 +61,10 @@ async def rig(options: Options) -> None:
     await asyncio.gather(watching, return_exceptions=True)
     await it.stop()
     await running
+
+
+def mining(device: DeviceSnapshot) -> bool:
+    return device.state == DeviceState.MINING
 
 
 def complain(event: Event) -> None:

@@ -49,8 +49,25 @@ CORE_VOLTAGE = Setting(
 FAN_TARGET = Setting(
     "fan_target_c", "°C", 40.0, FAN_FULL_C - 2, 60.0, "The fan keeps the chips at this."
 )
+
+
+def _ceiling(text: str) -> float:
+    """The user's explicit maximum for one board."""
+    try:
+        volts = float(text)
+    except ValueError:
+        volts = 0.0
+    if not GAMMA.minimum <= volts <= GAMMA.maximum:
+        raise ValueError(
+            f"{MAXIMUM_SETTING} is {GAMMA.minimum:g} to {GAMMA.maximum:g} V, not {text!r}"
+        )
+    return volts
+
+
 MAXIMUM = Option(
-    MAXIMUM_SETTING, f"volts that the core may be given, if more than {GAMMA.default:g}"
+    MAXIMUM_SETTING,
+    f"volts that the core may be given, if more than {GAMMA.default:g}",
+    check=_ceiling,
 )
 _NAMES = {"BM1397": "Max", "BM1366": "Ultra", "BM1368": "Supra", "BM1370": "Gamma"}
 
@@ -96,7 +113,8 @@ class ControlBoard(ClockedBoard):
         profiles = [LineProfile(baud=START_BAUD)] * 2
         super().__init__(plug, model.name, 1e12, profiles, model.settings)
         self._model = model
-        self._ceiling = _ceiling(plug)
+        text = plug.options.get(MAXIMUM_SETTING)
+        self._ceiling = None if text is None else _ceiling(text)  # None: the default is it
         self._hardware: Hardware
         self._hashes = False  # reset is released
         self._unanswered = 0  # polls in a row
@@ -183,22 +201,6 @@ class ControlBoard(ClockedBoard):
 
     def _fan_limits(self) -> FanLimits:
         return FanLimits(target_c=self.setting("fan_target_c"), full_c=FAN_FULL_C)
-
-
-def _ceiling(plug: Plug) -> float | None:
-    """The user's explicit maximum for this one board; None: the profile's default is it."""
-    text = plug.options.get(MAXIMUM_SETTING)
-    if text is None:
-        return None
-    try:
-        volts = float(text)
-    except ValueError:
-        volts = 0.0
-    if not GAMMA.minimum <= volts <= GAMMA.maximum:
-        raise ValueError(
-            f"{MAXIMUM_SETTING} is {GAMMA.minimum:g} to {GAMMA.maximum:g} V, not {text!r}"
-        )
-    return volts
 
 
 def make(plug: Plug) -> ControlBoard:

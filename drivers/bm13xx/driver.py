@@ -32,14 +32,14 @@ class ChainBoard(ClockedBoard):
     def __init__(self, plug: Plug) -> None:
         chip = _chip(plug.options)
         count = plug.options.get("chips")
-        expected = None if count is None else _whole(count, "chips", 1, 126)
+        expected = None if count is None else _chips(count)
         name = f"{chip.name if chip else 'BM13xx'} chain"
         rate = chip.hash_rate(chip.default_mhz, expected or 1) if chip else 1e11
         frequency = OLD_FREQUENCY[chip.name] if isinstance(chip, OldChip) else FREQUENCY
         for value in plug.settings.values():
             frequency.check(value)
         super().__init__(plug, name, rate, [LineProfile(baud=START_BAUD)], [frequency])
-        self._fast = _whole(plug.options.get("baud", str(FAST_BAUD)), "baud", START_BAUD, 3_125_000)
+        self._fast = _baud(plug.options.get("baud", str(FAST_BAUD)))
         self.chain = (
             OldChain(self, 0, chip, expected)
             if isinstance(chip, OldChip)
@@ -71,6 +71,14 @@ def _whole(text: str, name: str, least: int, most: int) -> int:
     return int(text)
 
 
+def _chips(text: str) -> int:
+    return _whole(text, "chips", 1, 126)
+
+
+def _baud(text: str) -> int:
+    return _whole(text, "baud", START_BAUD, 3_125_000)
+
+
 DRIVER = Driver(
     name="bm13xx",
     help="BM13xx chips on a bare UART",
@@ -81,8 +89,8 @@ DRIVER = Driver(
             f"what they are; without it, whatever answers ({' and '.join(OLD_NAMES)} do not)",
             (*CHIP_NAMES, *OLD_NAMES),
         ),
-        Option("chips", "how many must answer; without it, whatever does"),
-        Option("baud", f"the line's speed after start-up ({FAST_BAUD})"),
+        Option("chips", "how many must answer; without it, whatever does", check=_chips),
+        Option("baud", f"the line's speed after start-up ({FAST_BAUD})", check=_baud),
     ),
     settings=(FREQUENCY,),
 )

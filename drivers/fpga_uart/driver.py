@@ -13,7 +13,7 @@ from sv2rig.boards.board import Board, Plug
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineProfile
 from sv2rig.devices.device import Telemetry
-from sv2rig.devices.thermal import Thermal, ThermalLimits
+from sv2rig.devices.thermal import ThermalLimits
 from sv2rig.drivers.fpga_uart.engine import FreeRunningEngine, MakomkEngine, PyFpgaEngine
 from sv2rig.drivers.fpga_uart.protocol import (
     DIALECTS,
@@ -54,7 +54,6 @@ class FpgaBoard(Board):
         self._reported_c: float | None = None  # in the last line
         self._celsius: float | None = None  # as far as it is believed
         self._read_at = -math.inf  # or when it started
-        self._guard: Thermal | None = None  # of a board that has once reported
 
     def _engine(self) -> FreeRunningEngine:
         dialect = self._dialect
@@ -109,6 +108,8 @@ class FpgaBoard(Board):
             self.plug.found["offset"] = self.engine.offsets[0]
         wire = self.engine.wire
         if isinstance(wire, Kc705Wire):
+            if not self._is_serving:  # it cools: nobody else reads
+                wire.decode(await self.talks[0].read(0))
             self._read_temperature(wire)
         return Telemetry(temperature_c=self._celsius)
 
@@ -120,9 +121,9 @@ class FpgaBoard(Board):
             last, self._reported_c = self._reported_c, wire.celsius
             if last is None or abs(wire.celsius - last) <= LARGEST_JUMP_C:
                 self._celsius, self._read_at = wire.celsius, now
-            self._guard = self.thermal = self._guard or Thermal(THERMAL_LIMITS, now)
+            self.watch_heat(THERMAL_LIMITS)
         elif now - self._read_at > SILENT_S:
-            self._celsius, self.thermal = None, self._guard
+            self._celsius, self.thermal = None, self.plug.thermal
 
 
 def _baud(options: Mapping[str, str]) -> int:
@@ -154,8 +155,16 @@ DRIVER = Driver(
     make=FpgaBoard,
     options=(
         Option("dialect", "which design it is", tuple(DIALECTS), PYFPGA.name),
-        Option("baud", f"the speed it is built for ({BAUD})"),
-        Option("rate", "its hash rate in MH/s; without it, measured or as the design's published"),
+        Option(
+            "baud",
+            f"the speed it is built for ({BAUD})",
+            check=lambda text: _baud({"baud": text}),
+        ),
+        Option(
+            "rate",
+            "its hash rate in MH/s; without it, measured or as the design's published",
+            check=lambda text: _stated_hs({"rate": text}),
+        ),
     ),
     watts=FpgaBoard.watts,
 )

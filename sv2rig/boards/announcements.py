@@ -89,7 +89,13 @@ def _board(file: Path) -> Seen | None:
             Port(port.path, port.interface)
             for port in sorted(told.ports, key=lambda port: port.interface)
         ),
-        emulator=EmulatorClaims(told.ticket_bits, told.rate_hs, told.replay, told.driver),
+        emulator=EmulatorClaims(
+            told.ticket_bits,
+            told.rate_hs,
+            told.replay,
+            told.driver,
+            on_usb=Path(told.ports[0].path).is_socket(),
+        ),
     )
     return Seen(sighting, f"{status.st_ino}:{status.st_mtime_ns}:{marks}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sv2rig.boards.board import Board
 from sv2rig.boards.tuning_run import TuningRun, tuning_limits
@@ -47,17 +47,28 @@ class ClockedBoard(Board):
         if name == self.clock:  # a person has decided; what was measured stays on record
             self._tuning = None
             if self.plug.tuning is not None:
-                self.plug.tuning["active"] = False
+                self._keep({**self.plug.tuning, "active": False, "chosen_mhz": None})
 
     # -- its life
 
     def start(self, sink: DeviceSink) -> None:
         super().start(sink)
-        record = self.plug.tuning
-        if record is not None and record["active"]:
-            limits = record["limits"]
-            assert isinstance(limits, dict)
-            self._begin_tuning(Goal(str(record["goal"])), limits, has_power=True)
+        if self.plug.tuning is not None:
+            self._recall(self.plug.tuning)
+
+    def _recall(self, record: dict[str, Any]) -> None:
+        """What an earlier life of this board found, or was looking for."""
+        try:
+            if record["active"]:
+                self._begin_tuning(Goal(record["goal"]), record["limits"], has_power=True)
+            elif record["chosen_mhz"] is not None and self.clock not in self.plug.settings:
+                chosen = self._clock_setting.check(record["chosen_mhz"])
+                self.plug.settings[self.clock] = chosen
+        except (
+            ValueError,
+            KeyError,
+        ):  # the record is another program's, or the limits are others now
+            self.plug.tuning = None
 
     async def start_up(self) -> None:
         raise NotImplementedError
@@ -87,9 +98,9 @@ class ClockedBoard(Board):
             tuning.measure(self.now(), self._reply_hashes, faults)
 
     async def _next_point(self, tuning: TuningRun) -> None:
-        self._keep(tuning)
+        self._keep(tuning.record())
         if tuning.done:
-            self.plug.settings[self.clock] = tuning.mhz
+            self.plug.settings[self.clock] = tuning.chosen_mhz
             self._tuning = None
             self._tell(self.plug.supervisor.state, tuning.words())
         await self.set_clock(self.clock_mhz)
@@ -109,11 +120,12 @@ class ClockedBoard(Board):
         else:
             tuner = Tuner(goal, allowed, has_power)
         self._tuning = TuningRun(tuner, limits)
-        self._keep(self._tuning)
+        self._keep(self._tuning.record())
         self._wake.set()
 
-    def _keep(self, tuning: TuningRun) -> None:
-        self.plug.tuning = tuning.record()
+    def _keep(self, record: dict[str, object]) -> None:
+        self.plug.tuning = record
+        self.plug.keep_tuning(record)
 
     @property
     def _clock_setting(self) -> Setting:

@@ -19,12 +19,13 @@ GROUP = "sv2rig.drivers"
 @dataclass(frozen=True, slots=True)
 class Option:
     """A word in `--device serial:PATH?driver=NAME&OPTION=VALUE`. `values`: what is allowed (empty:
-    anything, as for a path)."""
+    anything, as for a path, or what `check` lets pass: ValueError says why it does not)."""
 
     name: str
     help: str
     values: tuple[str, ...] = ()
     default: str | None = None
+    check: Callable[[str], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Driver:
             elif known[name].values and value not in known[name].values:
                 allowed = ", ".join(known[name].values)
                 raise ValueError(f"{self.name}: {name} is one of {allowed}, not {value!r}")
+            elif (check := known[name].check) is not None:
+                check(value)
 
 
 def _number(name: str, value: str) -> float:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from sv2rig.bitcoin.target import expected_hashes
-from sv2rig.boards.board_ports import BoardPorts, StoppedError
+from sv2rig.boards.board_ports import StoppedError
+from sv2rig.boards.board_steps import BoardSteps
 from sv2rig.boards.driver_fault import fault_text
 from sv2rig.boards.engine import PATIENCE, Engine
 from sv2rig.boards.line import BoardError, LineError, LineLostError, LineProfile
@@ -36,8 +37,8 @@ UNSAFE_RETRY_S = 10.0
 STARTING = frozenset({DeviceState.INIT, DeviceState.RESETTING})
 
 
-class BoardLife(BoardPorts):
-    """Override `start_up` and what else of "what drivers override" applies.
+class BoardLife(BoardSteps):
+    """The steps (sv2rig.boards.board_steps) in their order, and `shut_down`.
 
     For drivers: `talks` (one Talk a port, open from make_safe to the end), `rate_hs` and `ticket`
     (set them in start_up if they depend on what was found), `thermal` and `fan` (before poll is
@@ -78,40 +79,13 @@ class BoardLife(BoardPorts):
         self._changes: set[str] = set()
         self._reply_hashes = float(expected_hashes(self.ticket))
 
-    # -- what drivers override
-
-    async def make_safe(self) -> None:
-        """Stop the hashing and cool: before the first job, after a fault, at the end. The ports
-        are open; the board may be in any state."""
-
-    async def start_up(self) -> None:
-        """From safe to ready: BoardError if the board does not do what it should."""
-
-    async def poll(self) -> Telemetry:
-        """The readings, once a second; also of a board that was made safe, while it cools."""
-        return Telemetry()
-
-    async def apply(self, _name: str, value: float) -> None:
-        """A setting changed while the board runs (it is in plug.settings already)."""
-
-    async def throttle(self, _factor: float) -> None:
-        """Run at this part of the set clock: it became too hot, or is cooler again. Also in
-        `heat_factor`, where the next start_up finds it."""
-
-    async def set_fan(self, percent: float) -> None:
-        """What the fan should run at, where there is `fan`."""
-
-    async def each_second(self) -> None:
-        """What else is to be done once a second while it runs, after the readings."""
+    # -- for drivers to override, as the steps
 
     async def shut_down(self) -> None:
         """The end in order: returns when the board may be left alone."""
         await self.make_safe()
         self._is_safe = True
         await self._cool()
-
-    async def show_itself(self) -> None:
-        """Blink, for a person who looks for it."""
 
     # -- for drivers
 

@@ -35,6 +35,7 @@ class Plug:
     supervisor: Supervisor = field(init=False)
     thermal: Thermal | None = None
     tuning: dict[str, object] | None = None
+    keep_tuning: Callable[[dict[str, object]], None] = lambda _record: None  # whenever it changes
     turns: Turns = field(default_factory=Turns)
     open_line: Callable[[str, LineProfile], Line] = open_serial
     open_usb: Callable[[Sighting], UsbLine] | None = None  # None: sv2rig.boards.usb.open_usb

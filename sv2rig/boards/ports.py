@@ -68,18 +68,20 @@ class PortWatcher:
         return is_still_there(sighting, self._root)
 
     async def changes(self) -> AsyncGenerator[Change, None]:
-        """Batches of what came and went; the first holds all that is there at the start."""
+        """Batches of what came and went; the first holds all that is there at the start,
+        if anything is."""
         woken = asyncio.Event()
         seen: dict[str, Seen] = {}
         with ExitStack() as stack:
             if self._events is not None:
                 stack.enter_context(self._events(woken.set))
-            closely = True
+            closely = is_first = True
             while True:
                 now = await asyncio.to_thread(self._look, closely)
                 change, seen = _difference(seen, now), now
-                if change is not None:
-                    yield change
+                if change is not None or is_first:
+                    yield change or Change((), ())
+                is_first = False
                 closely = await self._news(woken)
 
     async def _news(self, woken: asyncio.Event) -> bool:

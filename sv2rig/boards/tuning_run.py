@@ -73,9 +73,15 @@ class TuningRun:
         """What to run at now."""
         return self.tuner.mhz
 
+    @property
+    def chosen_mhz(self) -> float:
+        """At the end: the best, or where it began if none was stable."""
+        best = self.tuner.best
+        return self.tuner.limits.start_mhz if best is None else best.mhz
+
     def record(self) -> dict[str, object]:
-        """As plain values: what was asked and found, whether it is done, and whether it goes on by
-        itself when the board is back."""
+        """As plain values: what was asked and found, whether it is done, whether it goes on by
+        itself when the board is back, and what to run at if it is done."""
         limits = {**self._named, "start_mhz": self.tuner.limits.start_mhz}
         state = self.tuner.state()
         return {
@@ -84,6 +90,7 @@ class TuningRun:
             "state": state,
             "done": self.done,
             "active": not self.done,
+            "chosen_mhz": self.chosen_mhz if self.done else None,
         }
 
     def words(self) -> str:
@@ -92,7 +99,7 @@ class TuningRun:
             return f"tuning ended: {self.trouble}"
         best = self.tuner.best
         if best is None:
-            return f"tuned: no frequency was stable; back at {self.mhz:g} MHz"
+            return f"tuned: no frequency was stable; back at {self.chosen_mhz:g} MHz"
         found = f"tuned for {self.tuner.goal}: {best.mhz:g} MHz, {best.rate_hs / 1e9:.1f} GH/s"
         joules = best.joules_per_terahash
         return found if joules is None else f"{found}, {joules:.2f} J/TH"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,8 @@ from sv2rig.cli.output import print_json, print_text
 if TYPE_CHECKING:
     from sv2rig.boards.ports import Change
     from sv2rig.rig.port_listing import ListedPort, PortListing
+
+_INDENT = " " * 4
 
 Watch = Annotated[
     bool, typer.Option("--watch", help="Show boards as they are plugged in and out, until Ctrl-C.")
@@ -134,10 +138,24 @@ def _print_change(
 
 
 def _print_port(port: ListedPort, mark: str = "") -> None:
-    print_text(f"{mark}{port.name:22} {port.state}: {port.title}")
+    _print_wrapped(f"{mark}{port.name:22} {port.state}: {port.title}", "")
     driver = f"driver {port.choice.driver}: " if port.choice.driver else ""
-    for line in (f"{driver}{port.choice.reason}", *(problem.text for problem in port.problems)):
-        print_text(f"{'':23} {line}")
+    for text in (f"{driver}{port.choice.reason}", *(problem.text for problem in port.problems)):
+        _print_wrapped(text, _INDENT)
+
+
+def _print_wrapped(text: str, indent: str) -> None:
+    """Within the terminal; what is to be copied is never broken."""
+    wrapped = textwrap.wrap(
+        text,
+        max(shutil.get_terminal_size().columns, 60),
+        initial_indent=indent,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in wrapped:
+        print_text(line)
 
 
 def _port_row(port: ListedPort) -> dict[str, Any]:

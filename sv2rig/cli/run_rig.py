@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import socket
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sv2rig.cli.output import (
@@ -92,6 +94,8 @@ def choose_devices(
 def choose_boards(names: Sequence[str], starts: Starts) -> BoardPlan | None:
     """Which boards to use: those named; where nothing is named, each that says what it is. None
     where only other devices are named."""
+    import platformdirs
+
     from sv2rig.boards.driver import all_drivers
     from sv2rig.rig.board_choice import is_board, parse_boards
     from sv2rig.rig.device_choice import DeviceChoiceError
@@ -108,6 +112,7 @@ def choose_boards(names: Sequence[str], starts: Starts) -> BoardPlan | None:
             only_named=bool(names),
             start_interval_s=starts.interval_s,
             hub_watts=starts.hub_watts,
+            tuning_folder=Path(platformdirs.user_state_dir("sv2rig")) / "tuning",
         )
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error
@@ -159,11 +164,14 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
+    # What is loaded by now stays: 50,000 objects that no collection need look at while jobs wait.
+    gc.freeze()
     stop = stop_requested()
     waits = boards is not None and bool(boards.named)
-    rig = make_rig(devices, url, options, None if show.screen else _log, waits)
+    log = _Log(muted=show.screen)
+    rig = make_rig(devices, url, options, log.event, waits)
     async with _controlled(rig), _plugged(rig, boards):
-        return await _run_until_stopped(rig, stop, show)
+        return await _run_until_stopped(rig, stop, show, log)
 
 
 @contextlib.asynccontextmanager
@@ -174,14 +182,14 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
         return
     from sv2rig.rig.hotplug import Hotplug
 
-    def tell(ended: asyncio.Task[None]) -> None:
-        error = None if ended.cancelled() else ended.exception()
-        if error is not None:
-            text = f"boards that come and go are not seen any more: {error!r}; restart the rig"
-            rig.report("error", text)
+    async def watch() -> None:
+        try:
+            await Hotplug(rig, boards).run()
+        except Exception as error:
+            words = f"no board that comes is seen any more: {error!r}; please report it"
+            rig.report("error", words)
 
-    watching = asyncio.create_task(Hotplug(rig, boards).run())
-    watching.add_done_callback(tell)
+    watching = asyncio.create_task(watch())
     try:
         yield
     finally:
@@ -204,13 +212,26 @@ async def _controlled(rig: Rig) -> AsyncIterator[None]:
         yield
 
 
-async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show) -> RigSnapshot:
+class _Log:
+    """What happens, in lines, unless it is `muted`: while the screen is up, which shows it."""
+
+    def __init__(self, muted: bool) -> None:
+        self.muted = muted
+
+    def event(self, event: Event) -> None:
+        if not self.muted:
+            log_event(event.level, event.text, event.device)
+
+
+async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show, log: _Log) -> RigSnapshot:
     from sv2rig.mining.session import SessionError
 
     running = asyncio.create_task(rig.run())
     watching = asyncio.create_task(_until_stop(stop, show, rig))
     error: SessionError | None = None
     await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+    log.muted = False
+    stop.set()  # from now on Ctrl-C leaves at once
     if not running.done():
         await rig.stop()
     try:
@@ -262,10 +283,6 @@ async def _log_status(rig: Rig, stop: asyncio.Event) -> None:
             f"{shares.pending} pending, {shares.rejected} rejected, {shares.stale} stale, "
             f"{picture.blocks_found} blocks",
         )
-
-
-def _log(event: Event) -> None:
-    log_event(event.level, event.text, event.device)
 
 
 def summarise(snapshot: RigSnapshot, show: Show, **more: Any) -> None:

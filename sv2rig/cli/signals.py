@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import signal
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def stop_requested() -> asyncio.Event:
-    """Set at the first SIGINT or SIGTERM. A second one ends the process as it always does."""
-    loop = asyncio.get_running_loop()
-    requested = asyncio.Event()
+    """Set at the first SIGINT or SIGTERM. Once it is set, by whomever, the next one ends the
+    process as it always does."""
+    return _Request()
 
-    def request() -> None:
-        requested.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, request)
-    return requested
+class _Request(asyncio.Event):
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop_of_signals = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            self._loop_of_signals.add_signal_handler(number, self.set)
+
+    def set(self) -> None:
+        super().set()
+        for number in _SIGNALS:
+            self._loop_of_signals.remove_signal_handler(number)

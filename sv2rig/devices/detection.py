@@ -215,13 +215,13 @@ def _unclaimed(sighting: Sighting, claims: Sequence[_Claim]) -> Choice:
 
 
 def _how(sighting: Sighting, claims: Sequence[_Claim]) -> str:
+    emulator, driver = sighting.emulator, _names(claims)
+    if emulator is not None:
+        kind = "usb" if emulator.on_usb else "serial"
+        return f"--device {kind}:{sighting.usb_path}?driver={emulator.driver or driver}"
     what = sighting.ports[0].path if sighting.ports else sighting.usb_path
     serial = bool(sighting.ports) or is_shared_id(sighting.vid, sighting.pid)
-    kind = "serial" if serial else "usb"
-    driver = _names(claims)
-    if sighting.emulator is not None and sighting.emulator.driver is not None:
-        driver = sighting.emulator.driver
-    return f"--device {kind}:{what}?driver={driver}"
+    return f"--device {'serial' if serial else 'usb'}:{what}?driver={driver}"
 
 
 def _names(claims: Sequence[_Claim]) -> str:

@@ -10,13 +10,15 @@ class EmulatorClaims:
     """What an emulator says of itself; nothing else may lower a ticket or a rate.
 
     Replies meet 2**(256 - ticket_bits) - 1; `rate_hs` is what it really hashes; `replay`: its
-    answers come from a table; `driver` is the one that it was written for.
+    answers come from a table; `driver` is the one that it was written for; `on_usb`: it is a USB
+    device of its own, not serial ports.
     """
 
     ticket_bits: int
     rate_hs: float
     replay: bool = False
     driver: str | None = None
+    on_usb: bool = False
 
     @property
     def ticket(self) -> int:

@@ -17,6 +17,7 @@ from sv2rig.emulation.scan import NONCES, HeaderBase, Scan
 __all__ = ["NONCES", "HeaderBase", "Hit", "KnownAnswer", "Search", "known_versions"]
 
 CHUNK_S = 0.25
+_LEAST_HASHES = 2048  # at once: fewer take no less time
 MAX_TICKET_BITS = 64
 
 
@@ -194,7 +195,7 @@ class Search:
     def _compute(self) -> None:
         """The next chunk of each base."""
         bases = len(self._bases)
-        size = max(1, round(self.rate_hs * CHUNK_S / bases))
+        size = max(1, round(max(self.rate_hs * CHUNK_S, _LEAST_HASHES) / bases))
         size = min(size, self._count - self._computed)
         first = self._first + self._computed
         found = [

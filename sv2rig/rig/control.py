@@ -42,6 +42,8 @@ class Controlled(Protocol):
 
     def device(self, device_id: str) -> Device: ...
 
+    def report(self, level: str, text: str, device_id: str | None = None) -> None: ...
+
 
 class Request(msgspec.Struct):
     """`id` comes back with the answer."""
@@ -139,7 +141,12 @@ class Control:
 
     async def _set(self, params: dict[str, Any]) -> dict[str, float]:
         wish = msgspec.convert(params, SetParams)
-        return knobs.set_values(self._rig.device(wish.device), wish.values)
+        device = self._rig.device(wish.device)
+        now = knobs.set_values(device, wish.values)
+        units = {setting.name: setting.unit for setting in device.info.settings}
+        told = ", ".join(f"{name} to {now[name]:g} {units[name]}".strip() for name in wish.values)
+        self._rig.report("info", f"set {told}", wish.device)
+        return now
 
     async def _identify(self, params: dict[str, Any]) -> None:
         wish = msgspec.convert(params, OfDevice)
@@ -148,6 +155,7 @@ class Control:
     async def _tune(self, params: dict[str, Any]) -> None:
         wish = msgspec.convert(params, TuneParams)
         knobs.tune(self._rig.device(wish.device), wish.goal, wish.limits)
+        self._rig.report("info", f"looks for its best clock for {wish.goal}", wish.device)
 
 
 @asynccontextmanager

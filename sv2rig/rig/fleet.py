@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from sv2rig.devices.device import Device, DeviceState, EndsLater
 from sv2rig.devices.work import Solution
@@ -30,6 +29,7 @@ _LEVELS = {
 COMM_ERROR_LINES = 4
 # A board's fan runs for a minute at most after its end began.
 ENDS_WITHIN_S = 75.0
+ENDS_UNTOLD_S = 1.0
 
 
 class DeviceRefusedError(Exception):
@@ -109,7 +109,7 @@ class Fleet:
         device.assign(None)
         device.leave()
         await asyncio.to_thread(device.stop)
-        await _ended([device.device])
+        await self._ended([device.device])
 
     def start(self) -> None:
         """Start the devices attached so far; later ones start as they come."""
@@ -152,7 +152,25 @@ class Fleet:
         devices = [device.device for device in self.devices.values()]
         with ThreadPoolExecutor(max(1, len(devices)), "stop") as threads:
             await asyncio.gather(*(self._loop.run_in_executor(threads, d.stop) for d in devices))
-        await _ended(devices)
+        await self._ended(devices)
+
+    async def _ended(self, devices: Sequence[Device]) -> None:
+        """Boards are safe only when their own end has come: some have to cool first."""
+        ending = {
+            self._loop.create_task(device.stopped()): device.info.device_id
+            for device in devices
+            if isinstance(device, EndsLater)
+        }
+        if not ending:
+            return
+        _, late = await asyncio.wait(ending, timeout=ENDS_UNTOLD_S)
+        if late:
+            names = ", ".join(sorted(ending[task] for task in late))
+            text = f"waiting until {names} can be left alone: off, and cooled for a minute at most"
+            self._report("info", f"{text}; Ctrl-C leaves at once, with the fan on", None)
+            _, late = await asyncio.wait(late, timeout=ENDS_WITHIN_S - ENDS_UNTOLD_S)
+        for task in late:
+            task.cancel()
 
     # -- DeviceSink
 
@@ -246,15 +264,8 @@ class Fleet:
             level = "info"
         if level is None:
             return
-        line = device.lines.line(f"{device.state}: {device.reason}", self._loop.time())
+        says_more = device.reason.casefold() != device.state.casefold()
+        text = f"{device.state}: {device.reason}" if says_more else str(device.state)
+        line = device.lines.line(text, self._loop.time())
         if line is not None:
             self._report(level, line, device.info.device_id)
-
-
-async def _ended(devices: Sequence[Device]) -> None:
-    """Boards are safe only when their own end has come: some have to cool first."""
-    ending = [device.stopped() for device in devices if isinstance(device, EndsLater)]
-    if ending:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDS_WITHIN_S):
-                await asyncio.gather(*ending)

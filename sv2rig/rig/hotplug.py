@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from sv2rig.devices.start_order import StartOrder
 from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.rig.board_choice import BoardChoice
 from sv2rig.rig.fleet import DeviceRefusedError
+from sv2rig.rig.tuning_records import TuningRecords
 
 TRY_AGAIN_S = 5.0  # a board that was lost while its port stayed is opened once more after this,
 LONGEST_WAIT_S = 60.0  # and after twice as long each time that it did not last, to this
@@ -51,7 +53,8 @@ class Attaches(Protocol):
 class BoardPlan:
     """Which boards to use, and how: those named, and unless `only_named` all that say what they
     are; started `start_interval_s` apart, within `hub_watts` a hub. `folder`: where emulators
-    announce their boards, if not in this user's usual place."""
+    announce their boards, if not in this user's usual place. `tuning_folder`: where the records of
+    tuned boards outlive the rig (None: nowhere)."""
 
     drivers: Mapping[str, Driver]
     named: Sequence[BoardChoice] = ()
@@ -60,6 +63,7 @@ class BoardPlan:
     hub_watts: float | None = None
     limits: SupervisorLimits = field(default_factory=SupervisorLimits)
     folder: Path | None = None
+    tuning_folder: Path | None = None
 
 
 class Hotplug:
@@ -77,6 +81,11 @@ class Hotplug:
         self._opt_ins: tuple[OptIn, ...] = tuple(choice.opt_in for choice in plan.named)
         self._watcher: Watches = watcher or PortWatcher(self._opt_ins, folder=plan.folder)
         self._open_line = open_line
+        self._records: TuningRecords | None = None
+        if plan.tuning_folder is not None:
+            self._records = TuningRecords(
+                plan.tuning_folder, lambda device_id, text: rig.report("warning", text, device_id)
+            )
         self._turns = Turns(StartOrder(plan.start_interval_s, plan.hub_watts))
         self._options = {choice.opt_in.what: choice.options for choice in plan.named}
         self._identities = Identities()
@@ -109,7 +118,8 @@ class Hotplug:
     def _miss_those_named(self, sightings: Sequence[Sighting]) -> None:
         for entry in self._opt_ins:
             if not any(means(entry, sighting) for sighting in sightings):
-                self._rig.report("warning", f"{entry.what}: nothing is there yet; waiting for it")
+                what = "it is no serial port" if _exists(entry.what) else "nothing is there yet"
+                self._rig.report("warning", f"{entry.what}: {what}; waiting for a board")
 
     def _gone(self, sighting: Sighting) -> None:
         self._plugged.pop(sighting.usb_path, None)
@@ -176,6 +186,9 @@ class Hotplug:
                 open_line=self._open_line,
                 still_there=self._watcher.is_still_there,
             )
+            if self._records is not None:
+                plug.tuning = self._records.load(name)
+                plug.keep_tuning = partial(self._records.keep, name)
         plug.sighting = sighting
         return plug
 
@@ -185,3 +198,7 @@ class Hotplug:
     def _options_of(self, sighting: Sighting) -> dict[str, str]:
         entry = self._named(sighting)
         return {} if entry is None else dict(self._options[entry.what])
+
+
+def _exists(what: str) -> bool:
+    return what.startswith("/") and Path(what).exists()

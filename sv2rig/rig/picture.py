@@ -32,6 +32,7 @@ def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSn
         shares=share_counts(tally),
         hardware_errors=tally.hardware_errors,
         comm_errors=tally.comm_errors,
+        emulated=info.emulated,
         last_share=tally.last_share_utc,
     )
 

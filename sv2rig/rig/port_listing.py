@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sv2rig.boards.port_state import Problem, problems
 from sv2rig.boards.ports import resolve
@@ -81,8 +80,8 @@ def _listed(sighting: Sighting, choice: Choice, identity: str, around: Surroundi
 
 def _name(sighting: Sighting, identity: str) -> str:
     """By its port where it has one, else by what stays."""
-    if sighting.ports and Path(sighting.ports[0].path).is_socket():
-        return f"usb:{sighting.usb_path}"
+    if sighting.emulator is not None:
+        return f"{'usb' if sighting.emulator.on_usb else 'serial'}:{sighting.usb_path}"
     if sighting.ports:
         return f"serial:{sighting.ports[0].path}"
     return f"usb:{identity}"

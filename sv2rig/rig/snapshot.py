@@ -27,7 +27,7 @@ class ShareCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One device. `since` is when the present state began. `hashrate_error`: the relative standard
     deviation of a rate that is proved by solutions; None where the device counts its hashes.
-    `comm_errors`: bytes from it that were no answer."""
+    `comm_errors`: bytes from it that were no answer. `emulated`: no real board."""
 
     id: str
     backend: str
@@ -46,6 +46,7 @@ class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_share: float | None
     hashrate_error: float | None = None
     comm_errors: int = 0
+    emulated: bool = False
 
 
 class PoolSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,9 +16,9 @@ from textual.binding import BindingType
 from textual.widgets import DataTable
 
 from sv2rig.rig.snapshot import DeviceSnapshot
-from sv2rig.tui.panels import Part, backend_of
-from sv2rig.tui.states import BAD, WARN, is_flat, is_troubled, look
-from sv2rig.tui.text import cell, fit_middle, plain, quantity
+from sv2rig.tui.panels import Part, backend_of, short_id, why
+from sv2rig.tui.states import BAD, DIM, WARN, is_flat, is_troubled, look
+from sv2rig.tui.text import cell, count, fit_middle, plain, quantity
 from sv2rig.units import hashrate, si
 
 WIDE = 110  # cells from which on the back end has a column of its own
@@ -35,7 +35,7 @@ class Column:
     right: bool = True
 
 
-_ID = Column("id", "  device", 14, right=False)
+_ID = Column("id", "  device", 16, right=False)
 _BACKEND = Column("backend", "backend/variant", 19, right=False)
 _READINGS = (
     Column("rate", "hash rate", 9),
@@ -44,6 +44,7 @@ _READINGS = (
     Column("power", "power", 6),
 )
 _SHARES = Column("shares", "A/R/HW", 12)
+_COMM = Column("comm", "comm", 5)
 _STATE = Column("state", "state", 9, right=False)
 _REASON = Column("reason", "reason", 0, right=False)
 
@@ -52,7 +53,7 @@ def columns(width: int) -> tuple[Column, ...]:
     """The columns for a table of so many cells; the reason takes what the others leave."""
     shown: tuple[Column, ...]
     if width >= WIDE - 1:  # one cell goes to the scroll bar
-        shown = (replace(_ID, width=16), _BACKEND, *_READINGS, replace(_SHARES, width=15), _STATE)
+        shown = (replace(_ID, width=18), _BACKEND, *_READINGS, _SHARES, _COMM, _STATE)
     else:
         shown = (_ID, *_READINGS, _SHARES, _STATE)
     left = width - sum(column.width + 1 for column in shown)
@@ -72,16 +73,20 @@ def cells(device: DeviceSnapshot, shown: Iterable[Column]) -> dict[str, Part]:
     flat = is_flat(device)
     if flat:
         mark, colour = "▲", WARN
-    reason = plain(device.reason) or ("no hashes arrive" if flat else "")
-    wrong = BAD if device.hardware_errors else ""
+    reason = why(device) or ("no hashes arrive" if flat else "")
+    shown = tuple(shown)
+    if _BACKEND not in shown:  # which would tell it
+        reason = _with_origin(device, reason)
+    wrong, damaged = BAD if device.hardware_errors else "", WARN if device.comm_errors else DIM
     made: dict[str, Callable[[int], Part]] = {
-        "id": lambda width: (f"{mark} {fit_middle(plain(device.id), width - 2)}", colour),
+        "id": lambda width: (f"{mark} {fit_middle(short_id(device), width - 2)}", colour),
         "backend": lambda width: (fit_middle(backend_of(device), width), ""),
         "rate": lambda _: (hashrate(device.hashrate_hs), BAD if flat else ""),
         "temperature": lambda _: (quantity(device.temperature_c, "°C"), ""),
         "fan": lambda _: (quantity(device.fan_percent, "%"), ""),
         "power": lambda _: (quantity(device.power_w, " W"), ""),
         "shares": lambda width: (share_counts(device, width), wrong),
+        "comm": lambda width: (count(device.comm_errors, width), damaged),
         "state": lambda _: (plain(device.state), colour),
         "reason": lambda _: (reason, ""),
     }
@@ -90,6 +95,13 @@ def cells(device: DeviceSnapshot, shown: Iterable[Column]) -> dict[str, Part]:
         text, style = made[column.key](column.width)
         parts[column.key] = (cell(text, column.width, right=column.right), style)
     return parts
+
+
+def _with_origin(device: DeviceSnapshot, reason: str) -> str:
+    """A rate out of a table is never shown as a real one's; that a board is emulated gives way."""
+    if device.variant == "REPLAY":
+        return f"REPLAY {reason}".rstrip()
+    return reason or ("emulated" if device.emulated else "")
 
 
 def natural(device_id: str) -> list[tuple[int, str]]:

@@ -20,6 +20,7 @@ devices  ● MINING
          ✗ DEAD, LOST: gone
 A/R/HW   shares accepted, shares rejected, hardware errors
          (answers that were wrong when hashed again)
+comm     bytes from a board that were no answer
 stale           shares for a block that is over
 unacknowledged  shares sent whose answer never came
 best            the highest difficulty of any share

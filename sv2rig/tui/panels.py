@@ -77,7 +77,8 @@ def header(rig: RigSnapshot, width: int, *, answering: bool) -> list[Text]:
     ]
     if width >= 108:
         second += labelled(("  pending", str(shares.pending)))
-        second += [("  HW errors ", DIM), (str(rig.hardware_errors), "")]
+        second += labelled(("  HW errors", str(rig.hardware_errors)))
+        second += labelled(("  comm errors", str(rig.comm_errors)))
     blocks = (count(rig.blocks_found, 5), f"bold {GOOD}" if rig.blocks_found else "")
     right = [("blocks ", DIM), blocks, ("  up ", DIM), (duration(rig.uptime_s), "")]
     best = labelled(("best", difficulty(rig.best_difficulty)))
@@ -131,7 +132,7 @@ def rates(history: RateHistory, width: int, height: int) -> tuple[str, list[Text
 def device_detail(device: DeviceSnapshot, now: float, width: int) -> list[Text]:
     """Two lines about the selected device: what its row has no room for."""
     mark, colour = look(device.state)
-    reason = plain(device.reason) or ("it mines, yet no hashes arrive" if is_flat(device) else "")
+    reason = why(device) or ("it mines, yet no hashes arrive" if is_flat(device) else "")
     first = Text.assemble(
         (f"{mark} {plain(device.id)} {plain(device.state)}", f"bold {colour}"),
         (f" for {since(device.since, now)}", DIM),
@@ -157,8 +158,21 @@ def note(text: str) -> Text:
 
 
 def backend_of(device: DeviceSnapshot) -> str:
-    variant = f"/{plain(device.variant)}" if device.variant else ""
-    return plain(device.backend) + variant
+    variant = device.variant or ("emulated" if device.emulated else "")
+    return plain(device.backend) + (f"/{plain(variant)}" if variant else "")
+
+
+def short_id(device: DeviceSnapshot) -> str:
+    """The id, without what an emulated board's says twice."""
+    own = f"emulated_{device.backend}"
+    return plain(device.id.replace(own, "emu") if device.emulated else device.id)
+
+
+def why(device: DeviceSnapshot) -> str:
+    """The reason of its state, where it says more than the state."""
+    if device.reason.casefold() != device.state.casefold():
+        return plain(device.reason)
+    return ""
 
 
 def event_words(level: str) -> tuple[str, str]:

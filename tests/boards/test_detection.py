@@ -247,7 +247,7 @@ def test_an_emulator_is_used_only_when_asked_for() -> None:
     )
     choice = choose(emulated, DRIVERS)
     assert choice.driver is None
-    assert f"--device serial:{path}?driver=gekko" in choice.reason
+    assert "--device serial:emulated:compacf?driver=gekko" in choice.reason
     assert choose(emulated, DRIVERS, [OptIn(path)]).driver == "gekko"
     assert choose(emulated, DRIVERS, [OptIn("emulated:compacf", "icarus")]).driver == "icarus"
 

@@ -4,86 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 from board_on_clock import vectors
-from board_sink import RecordingSink, plug_of, random_work
-from memory_board import EmulatedBoard
+from fpga_bench import Bench, emulated, run
 from virtual_time import run_virtual
 
 from sv2rig.boards.driver import all_drivers
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.work import Work
-from sv2rig.drivers.fpga_uart.driver import DRIVER, FpgaBoard
-from sv2rig.drivers.fpga_uart.emulator import EMULATOR, Kc705
-from sv2rig.emulation.emulator import Emulator, EmulatorOptions
+from sv2rig.drivers.fpga_uart.driver import DRIVER
+from sv2rig.drivers.fpga_uart.emulator import EMULATOR
+from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.search import KnownAnswer
 from sv2rig.rig.board_run import run_board
 
 DIALECTS = ("kc705", "pyfpga", "makomk")
 dialects = pytest.mark.parametrize("dialect", DIALECTS)
-
-
-class Bench:
-    """A board, just powered up, with its emulator, and the words it is named by."""
-
-    def __init__(self, emulator: Emulator, dialect: str, **words: str) -> None:
-        self.emulator = emulator
-        self.wires = EmulatedBoard(emulator)
-        self.wires.plug_in()
-        self.wires.pump()
-        self.plug = plug_of(self.wires, dialect=dialect, **words)
-        self.board: FpgaBoard
-        self.sink: RecordingSink
-
-    def as_hardware(self) -> None:
-        """Nothing tells the driver that it is none."""
-        self.plug.sighting = replace(self.plug.sighting, emulator=None)
-
-    async def start(self) -> None:
-        board = DRIVER.make(self.plug)
-        assert isinstance(board, FpgaBoard)
-        self.board, self.sink = board, RecordingSink(board)
-        board.start(self.sink)
-
-    async def ready(self) -> float:
-        """Starts it; how long that took."""
-        await self.start()
-        since = self.board.now()
-        await self.sink.state(DeviceState.READY, 120)
-        return self.board.now() - since
-
-    def give(self, work_id: int = 1) -> None:
-        self.sink.give(random_work(work_id, self.board.ticket, work_id))
-
-    async def end(self) -> None:
-        self.board.stop()
-        await self.board.stopped()
-        assert self.wires.open_lines == 0
-
-    async def trouble(self) -> str:
-        """Why it does not start."""
-        await self.start()
-        await self.sink.state(DeviceState.SICK)
-        await self.end()
-        return next(why for state, why in self.sink.states if state is DeviceState.SICK)
-
-
-def emulated(
-    dialect: str, ticket_bits: int = 12, rate_hs: float = 100_000.0, **more: str
-) -> Emulator:
-    return EMULATOR.make(EmulatorOptions(ticket_bits, rate_hs, more={"variant": dialect, **more}))
-
-
-def run(dialect: str, main: Callable[[Bench], Awaitable[None]], **more: str) -> None:
-    """On the virtual clock, with a board of which nothing is special but `more`."""
-
-    async def whole() -> None:
-        await main(Bench(emulated(dialect, **more), dialect))  # type: ignore[arg-type]
-
-    run_virtual(whole())
 
 
 def test_the_entry_point_names_it_and_nothing_is_recognised_by_itself() -> None:
@@ -326,59 +263,6 @@ def test_pyfpga_gets_new_work_at_the_ranges_end() -> None:
         await bench.end()
 
     run("pyfpga", main, nonce_bits="17")
-
-
-def kc705_of(bench: Bench) -> Kc705:
-    assert isinstance(bench.emulator, Kc705)
-    return bench.emulator
-
-
-def test_kc705_temperature() -> None:
-    async def main(bench: Bench) -> None:
-        await bench.ready()
-        bench.give()
-        assert bench.board.telemetry().temperature_c is None
-        await asyncio.sleep(6)
-        assert bench.board.telemetry().temperature_c == pytest.approx(51, abs=0.01)
-        kc705_of(bench).celsius = 60
-        await asyncio.sleep(6)
-        assert bench.board.telemetry().temperature_c == pytest.approx(60, abs=0.01)
-        await bench.end()
-
-    run("kc705", main, celsius="51")
-
-
-def test_kc705_that_is_too_hot_gets_no_work_until_it_is_cool() -> None:
-    async def main(bench: Bench) -> None:
-        await bench.ready()
-        bench.give()
-        await asyncio.sleep(6)
-        kc705_of(bench).celsius = 88  # far from the last: believed when it comes again
-        await asyncio.sleep(4)
-        assert bench.sink.states[-1][0] is DeviceState.MINING
-        await bench.sink.state(DeviceState.COOLDOWN, 10)
-        works = bench.emulator.wires.ledger.works_received
-        await asyncio.sleep(100)
-        assert bench.emulator.wires.ledger.works_received == works
-        kc705_of(bench).celsius = 55
-        await asyncio.sleep(15)
-        assert bench.sink.states[-1][0] is DeviceState.MINING
-        assert bench.emulator.wires.ledger.works_received > works
-        await bench.end()
-
-    run("kc705", main)
-
-
-def test_kc705_whose_reports_end_counts_as_hot() -> None:
-    async def main(bench: Bench) -> None:
-        await bench.ready()
-        bench.give()
-        await asyncio.sleep(6)
-        kc705_of(bench).celsius = 150  # a sensor that is torn off
-        await bench.sink.state(DeviceState.COOLDOWN, 30)
-        await bench.end()
-
-    run("kc705", main)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from sv2rig.drivers.bitaxe_raw.emulator import BOARDS, EmulatedControlBoard
 from sv2rig.drivers.bm13xx.driver import DRIVER as CHAINS
 from sv2rig.drivers.bm13xx.emulator import EMULATOR as CHAIN
 from sv2rig.emulation.emulator import EmulatorOptions
+from sv2rig.rig.tuning_records import TuningRecords
 
 # Twenty nonces a second at 525 MHz.
 EMULATED = EmulatorOptions(ticket_bits=8, rate_hs=5000.0)
@@ -226,5 +229,72 @@ def test_a_person_who_sets_the_frequency_ends_it_and_it_can_go_on() -> None:
         await bench.tuned()
         assert bench.clocks() == [500, 550, 600]
         await bench.end()
+
+    run_virtual(main())
+
+
+def test_a_rig_that_is_restarted_goes_on_and_keeps_what_was_found(tmp_path: Path) -> None:
+    troubles: list[str] = []
+
+    def restarted(bench: Bench) -> None:
+        """All but the board itself is new."""
+        records = TuningRecords(tmp_path / "state", lambda _id, text: troubles.append(text))
+        bench.plug = plug_of(bench.wires)
+        bench.plug.tuning = records.load(bench.plug.device_id)
+        bench.plug.keep_tuning = partial(records.keep, bench.plug.device_id)
+        bench.plug_in()
+
+    async def main() -> None:
+        bench = Bench()
+        await bench.end()
+        restarted(bench)
+        assert bench.plug.tuning is None
+        await bench.mine()
+        bench.board.tune("hashrate", {**QUICK, "start_mhz": 500.0, "maximum_mhz": 600.0})
+        await bench.until(lambda: len(bench.points) == 2)
+        before = list(bench.points)
+        await bench.end()
+        restarted(bench)
+        await bench.mine()
+        await bench.tuned()
+        assert bench.points[:2] == before
+        assert bench.clocks() == [500, 550, 600]
+        await bench.end()
+        restarted(bench)
+        await bench.mine()
+        assert bench.emulator.pins()["mhz"] == pytest.approx(600, abs=1)
+        bench.board.adjust("frequency", 475.0)
+        await bench.end()
+        restarted(bench)
+        await bench.mine()
+        assert bench.emulator.pins()["mhz"] == pytest.approx(525, abs=1)
+        await bench.end()
+        assert troubles == []
+
+    run_virtual(main())
+
+
+def test_a_damaged_record_is_told_and_left_alone(tmp_path: Path) -> None:
+    troubles: list[str] = []
+    records = TuningRecords(tmp_path, lambda _id, text: troubles.append(text))
+    for content in (b"", b"{", b"[]", b'{"goal": 1}'):
+        (tmp_path / "test%3A1.json").write_bytes(content)
+        assert records.load("test:1") is None
+    assert len(troubles) == 4
+    (tmp_path / "test%3A1.json").write_bytes(
+        b'{"goal":"hashrate","limits":{},"state":{"version":9},"done":false,"active":true}'
+    )
+
+    async def main() -> None:
+        bench = Bench()
+        await bench.end()
+        bench.plug.tuning = records.load("test:1")
+        bench.plug_in()
+        assert bench.plug.tuning is None
+        await bench.mine()
+        await bench.end()
+        blocked = TuningRecords(tmp_path / "test%3A1.json", lambda _id, text: troubles.append(text))
+        blocked.keep("test:1", {})
+        assert "cannot be kept" in troubles[-1]
 
     run_virtual(main())

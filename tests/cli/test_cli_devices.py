@@ -111,7 +111,7 @@ def test_watch_follows(emulated: Path) -> None:
             if row["usb_path"] == "emulated:icarus"
         ]
         assert (row["emulated"], row["state"]) == (True, "needs opt-in")
-        assert f"--device serial:{emulated.with_suffix('')}?driver=icarus" in row["reason"]
+        assert "--device serial:emulated:icarus?driver=icarus" in row["reason"]
         emulated.unlink()
         assert json.loads(process.stdout.readline())["removed"] == ["emulated:icarus"]
         process.send_signal(signal.SIGINT)

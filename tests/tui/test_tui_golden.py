@@ -61,6 +61,46 @@ def farm() -> RigSnapshot:
     return rig(*devices, hardware_errors=12)
 
 
+def boards() -> RigSnapshot:
+    """Boards, real and emulated, in the states that boards come to."""
+    mining: dict[str, object] = {
+        "temperature_c": None,
+        "fan_percent": None,
+        "power_w": None,
+        "reason": "mining",
+        "hashrate_error": 0.12,
+    }
+    gone = {**mining, "hashrate_hs": None, "hashrate_1m_hs": None, "hashrate_error": None}
+    emulated = {**mining, "emulated": True, "hashrate_hs": 97.7e3, "hashrate_1m_hs": 98.1e3}
+    named = [
+        ("icarus:1-2.3", {**mining, "hashrate_hs": 336e6}),
+        ("bitaxe_raw:9f02d3c1a4", {"hashrate_hs": 1.21e12, "reason": "mining", "comm_errors": 12}),
+        ("bm13xx:emulated_bm13xx", emulated),
+        ("ztex:04A32DBCFA", emulated),
+        ("icarus:emulated_icarus-2", {**emulated, "variant": "REPLAY"}),
+        (
+            "fpga_uart:emulated_fpga_uart",
+            {
+                **gone,
+                "emulated": True,
+                "state": "SICK",
+                "reason": "no nonce for 34 s; reset 2 of 5 in 4 s",
+                "comm_errors": 70123,
+            },
+        ),
+        (
+            "bm13xx:1-2.4",
+            {**gone, "state": "RESETTING", "reason": "reset 1: 11 of 12 chips answer"},
+        ),
+        ("gekko:GSF-10023", {**gone, "state": "LOST", "reason": "unplugged"}),
+    ]
+    rows = [
+        device(number, id=name, backend=name.partition(":")[0], name="a board", **fields)
+        for number, (name, fields) in enumerate(named, 1)
+    ]
+    return rig(*rows, comm_errors=70135)
+
+
 @SIZES
 async def test_just_started(size: tuple[int, int]) -> None:
     unknown = {"hashrate_hs": None, "hashrate_1m_hs": None, "last_share": None}
@@ -139,3 +179,10 @@ async def test_no_devices(size: tuple[int, int]) -> None:
     app = screen(Source(rig()))
     async with app.run_test(size=size) as pilot:
         check_golden(f"no-devices-{size_name(size)}", await polled(app, pilot))
+
+
+@SIZES
+async def test_boards(size: tuple[int, int]) -> None:
+    app = screen(Source(boards()))
+    async with app.run_test(size=size) as pilot:
+        check_golden(f"boards-{size_name(size)}", await polled(app, pilot))

@@ -168,7 +168,7 @@ async def test_a_flatline_is_trouble() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         shown = "\n".join(await polled(app, pilot))
         assert "devices 2, 1 troubled" in shown
-        assert "▲ simulated:1      0 H/s" in shown
+        assert "▲ simulated:1        0 H/s" in shown
         assert "no hashes" in shown
 
 
