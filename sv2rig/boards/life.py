@@ -202,6 +202,7 @@ class BoardLife(BoardSteps):
 
     def _serve(self) -> None:
         """The board is ready: what comes is the engine's."""
+        self._trouble = None
         self.engine.reset()
         self._listen()
         self._is_serving = True
@@ -246,11 +247,12 @@ class BoardLife(BoardSteps):
     async def _rest(self, state: DeviceState) -> None:
         """Off: made safe once, then left alone until its time; one that cools is watched."""
         self._check_line()  # one that is gone has no port: its path may be another's by now
-        if not self._is_safe:
+        is_watched = state is DeviceState.COOLDOWN
+        if not self._is_safe or (is_watched and not self._is_open):
             await self._try_to_secure(state)
-            if state is not DeviceState.COOLDOWN:
+            if not is_watched:
                 self._close()
-        if state is DeviceState.COOLDOWN:
+        if is_watched:
             await self._wait_until(self._loop.time() + POLL_S)
             self._check_end()
             await self._watch_it_cool()
@@ -261,7 +263,7 @@ class BoardLife(BoardSteps):
     async def _watch_it_cool(self) -> None:
         """A reading that does not come is a bad one, no new fault."""
         try:
-            if self._is_safe:
+            if self._is_safe and self._is_open:
                 await self._read_sensors()
         except LineLostError:
             raise
@@ -293,7 +295,7 @@ class BoardLife(BoardSteps):
     async def _secure_at_once(self) -> None:
         """There is no time to cool: off, and the fan is left on."""
         if self._is_open and not self._is_safe:
-            with suppress(LineError, BoardError, TimeoutError):
+            with suppress(Exception):
                 async with asyncio.timeout(LAST_CHANCE_S):
                     await self.make_safe()
 
