@@ -116,7 +116,7 @@ def test_known_answers_are_a_replay(environment: Mapping[str, str], tmp_path: Pa
         process.send_signal(signal.SIGTERM)
         rest = process.stdout.read()
     assert lines[0] == "toy: 50 kH/s, ticket of 40 bits, REPLAY\n"
-    assert lines[3].startswith("  sv2rig mine URL --device 'serial:")
+    assert lines[3].startswith("  sv2rig mine URL --user NAME --device 'serial:")
     assert reply == header[76:]
     assert "1 works received" in rest
 

@@ -234,6 +234,7 @@ async def test_the_announcement(tmp_path: Path) -> None:
             "ticket_bits": 40,
             "rate_hs": RATE_HS,
             "replay": False,
+            "files": {},
             "ports": [
                 {"path": str(tmp_path / "toy"), "interface": 0, "name": "data"},
                 {"path": str(tmp_path / "toy-reset"), "interface": 1, "name": "reset"},
