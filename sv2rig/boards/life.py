@@ -74,6 +74,7 @@ class BoardLife(BoardSteps):
         self._telemetry = Telemetry()
         self._fan_percent: float | None = None  # None: as make_safe left it
         self._is_serving = self._is_safe = self._wants_shown = False
+        self._has_started = False  # something was written to it
         self._trouble: Exception | None = None  # of the engine, between two steps
         self._alarm: str | None = None
         self._changes: set[str] = set()
@@ -164,21 +165,34 @@ class BoardLife(BoardSteps):
             self._lost = self._lost or str(lost)
             self.plug.supervisor.lost(self._loop.time(), self._lost)
         except (LineError, BoardError) as error:
-            kind = FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION
-            self._fail(getattr(error, "kind", None) or kind, error)
+            self._fail(getattr(error, "kind", None) or self._kind_of(error, state), error)
         except Exception as error:
             self._fail(FaultKind.DRIVER, BoardError(fault_text(error)))
 
+    def _kind_of(self, error: Exception, state: DeviceState) -> FaultKind:
+        if state not in STARTING:
+            return FaultKind.COMMUNICATION
+        cannot_open = isinstance(error, LineError) and not self._has_started
+        return FaultKind.PORT if cannot_open else FaultKind.START_UP
+
     async def _start(self) -> None:
         self._close()
-        await self._take_turn(self.watts)
+        supervisor = self.plug.supervisor
+        await self._take_turn(
+            self.watts, self._tell_wait, lambda: self._tell_wait(supervisor.reason)
+        )
         self._open()
         await self._within(self.plug.limits.start_limit_s, "start-up", self._to_ready)
         self.plug.supervisor.started(self._loop.time())
         self._expect()
         self._serve()
 
+    def _tell_wait(self, why: str) -> None:
+        if self.plug.supervisor.state is DeviceState.INIT:  # a reset has its own lines in the log
+            self._tell(DeviceState.INIT, why)
+
     async def _to_ready(self) -> None:
+        self._has_started = True
         await self.make_safe()
         self._is_safe = False
         self._fan_percent = None
@@ -291,7 +305,7 @@ class BoardLife(BoardSteps):
             async with asyncio.timeout(SHUT_DOWN_S):
                 if self._is_open:
                     await self.shut_down()
-                elif not self._is_safe:
+                elif not self._is_safe and self._has_started:
                     self._open()
                     await self.make_safe()
         except (LineError, BoardError, TimeoutError) as error:
@@ -351,7 +365,7 @@ class BoardLife(BoardSteps):
 
     def _fail(self, kind: FaultKind, error: Exception) -> None:
         self._pause_engine()
-        self._is_safe = False
+        self._is_safe = not self._has_started  # what was never opened is not ours to judge
         self.plug.supervisor.fault(self._loop.time(), kind, str(error))
 
     def _pause_engine(self) -> None:
