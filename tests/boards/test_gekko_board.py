@@ -288,3 +288,11 @@ def _without_emulator(bench: Bench) -> Plug:
         "9-9.9", seen.vid, seen.pid, None, seen.manufacturer, seen.product, None, seen.ports[:1]
     )
     return Plug("gekko:9", sighting, open_line=bench.wires.open_line)
+
+
+def test_a_stick_without_a_light_says_so() -> None:
+    async def main() -> None:
+        with pytest.raises(BoardError, match="no light of its own"):
+            Bench("compacf").board.identify()
+
+    run_virtual(main())
