@@ -67,16 +67,27 @@ class BoardPorts:
         self._close_lines()
         self.plug.turns.give_back(self.plug.device_id)
 
-    async def _take_turn(self, watts: float) -> None:
-        """Returns when the board may start."""
+    async def _take_turn(
+        self, watts: float, waits: Callable[[str], None], waited: Callable[[], None]
+    ) -> None:
+        """Returns when the board may start. Where it has to wait, `waits` hears why, and `waited`
+        is called when it has."""
         self._check_end()
         self._waits_its_turn = True
+        whys: list[str] = []
+
+        def told(why: str) -> None:
+            whys.append(why)
+            waits(why)
+
         try:
             plug = self.plug
-            await plug.turns.take(plug.device_id, plug.sighting.usb_path, watts)
+            await plug.turns.take(plug.device_id, plug.sighting.usb_path, watts, told)
         finally:
             self._waits_its_turn = False
         self._check_end()
+        if whys:
+            waited()
 
     async def _within(self, seconds: float, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """What the driver does, cut short when the line is lost or the end is asked for.

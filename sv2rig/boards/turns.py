@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from sv2rig.devices.start_order import StartOrder
 
@@ -15,15 +16,23 @@ class Turns:
         self._waiting: dict[str, asyncio.Future[bool]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, device_id: str, usb_path: str, watts: float) -> bool:
+    async def take(
+        self,
+        device_id: str,
+        usb_path: str,
+        watts: float,
+        told: Callable[[str], None] = lambda _why: None,
+    ) -> bool:
         """Returns when this board may start: it counts as drawing its watts until `give_back`.
-        False: `give_up` came first."""
+        False: `give_up` came first. `told` hears why it has to wait, if it has to."""
         self.give_back(device_id)
         granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[device_id] = granted
         self._order.request(device_id, usb_path, watts)
         self._grant()
         try:
+            if not granted.done():
+                told(self.waits_because(device_id) or "waits its turn")
             return await granted
         except asyncio.CancelledError:
             self.give_back(device_id)

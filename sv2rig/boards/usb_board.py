@@ -53,11 +53,14 @@ class UsbBoard(Board):
             self._line_lost(str(error))
         elif isinstance(error, LineError):
             self.transfer_failed(error)
-        elif error is not None:
-            raise error
+        elif isinstance(error, Exception):
+            self._engine_failed(error)
         elif done is not None:
-            done(result())
-            self._arm()
+            try:
+                done(result())
+                self._arm()
+            except Exception as fault:
+                self._engine_failed(fault)
 
     async def secure(self) -> None:
         try:

@@ -77,12 +77,26 @@ def test_a_stop_while_it_waits_for_its_turn() -> None:
         turns = bench.plug.turns = Turns(StartOrder(1000.0))
         assert await turns.take("other", "1-9", 1.0)
         await bench.until(S.INIT)
+        assert bench.sink.states[-1][1] == "waits its turn: boards start one after another"
         await asyncio.sleep(200)  # longer than a start-up may take
         bench.board.stop()
         assert await bench.ends(within_s=1) < AT_ONCE_S
         assert not bench.board.up.began
         assert bench.board.safe.ended, "a crashed program may have left it running"
-        assert told(bench.sink) == [S.INIT]
+        assert set(told(bench.sink)) == {S.INIT}
+
+    on_clock(main())
+
+
+def test_a_board_that_its_hub_cannot_supply_says_so() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.plug.turns = Turns(StartOrder(0.0, hub_watts=4.0))
+        await bench.until(S.INIT)
+        await asyncio.sleep(1)
+        assert "needs 5 W, all of hub 1 may draw 4 W" in bench.sink.states[-1][1]
+        bench.board.stop()
+        await bench.ends(within_s=1)
 
     on_clock(main())
 

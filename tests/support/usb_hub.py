@@ -12,6 +12,7 @@ from sv2rig.boards.line import LineLostError, LineProfile
 from sv2rig.boards.ports import Change
 from sv2rig.devices.sighting import Port, Sighting
 from sv2rig.emulation.emulator import EmulatorKind, EmulatorOptions
+from sv2rig.emulation.faults import FaultyBoard, WrongNonces, parse_fault
 
 
 @dataclass
@@ -41,12 +42,15 @@ class Hub:
         kind: EmulatorKind,
         serial: str | None = None,
         described: bool = True,
+        fault: str | None = None,
         **more: str,
     ) -> None:
-        """Solder a board to a socket, without power yet."""
+        """Solder a board to a socket, without power yet. `fault`: as `sv2rig emulate` takes it."""
         if serial is not None and "serial" in kind.more:
             more["serial"] = serial
-        wires = EmulatedBoard(kind.make(EmulatorOptions(*self._pace, more=more)))
+        plans = [parse_fault(fault)] if fault else []
+        options = EmulatorOptions(*self._pace, faults=WrongNonces(plans), more=more)
+        wires = EmulatedBoard(FaultyBoard(kind.make(options), plans))
         self.sockets[usb_path] = Socket(usb_path, wires, serial, described)
 
     def plug_in(self, usb_path: str, ttys: Sequence[str]) -> Sighting:
