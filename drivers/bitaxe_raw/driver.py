@@ -133,6 +133,10 @@ class ControlBoard(ClockedBoard):
         control = Control(self.talks[CONTROL], self._model.framing(version), self.damage)
         self._hardware = self._model.hardware(control)
         await self._hardware.off()
+        if self._hardware.regulated:
+            self.plug.found["regulated"] = 1.0
+        elif "regulated" in self.plug.found:
+            raise BoardError("its regulator does not answer any more: the core may have power")
 
     async def start_up(self) -> None:
         volts = self.setting("core_voltage") if self._model.has_fan else 0.0

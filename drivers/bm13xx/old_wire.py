@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 
-from sv2rig.bitcoin.sha256 import compress
 from sv2rig.boards.engine import Damaged, Nonce, Reply
+from sv2rig.boards.push_engine import Probe
 from sv2rig.devices.slices import Slice, lowest_bits
 from sv2rig.devices.work import Work
 from sv2rig.drivers.bm13xx.old_framing import (
@@ -21,11 +20,9 @@ from sv2rig.drivers.bm13xx.old_framing import (
 from sv2rig.drivers.bm13xx.protocol import CommError, NonceReply
 from sv2rig.drivers.bm13xx.protocol import Reply as ChipReply
 
-_MIDSTATES = 4
 _MIDSTATE_BITS = 2
 _SILENT_S = 0.02  # a reply's bytes follow each other closer than this, USB's packets included
 _ALL_NONCES = 0xFFFFFFFF
-_PADDING = b"\x80" + bytes(45) + (640).to_bytes(2)
 
 
 class OldWire:
@@ -42,6 +39,7 @@ class OldWire:
         self.busy_answers = 0
         self._counting = _ALL_NONCES // chips
         self._ticket = ticket
+        self._busy = Probe(b"", (0,) * 8, busy_tail(chip), _ALL_NONCES)
         self._now = now
         self._heard = now()
         self._sent: dict[int, Slice] = {}
@@ -106,6 +104,4 @@ class OldWire:
         """Whether it answers a busy job: the nonces that chips find, or those of easier tickets."""
         if reply.nonce in BUSY_NONCES:
             return True
-        words = compress((0,) * 8, busy_tail(self.chip) + reply.nonce + _PADDING)
-        first = b"".join(word.to_bytes(4) for word in words)
-        return int.from_bytes(sha256(first).digest(), "little") <= self._ticket
+        return self._busy.is_answered_by(reply.nonce, self._ticket)

@@ -99,9 +99,6 @@ class FreeRunningEngine:
         self._is_after_golden = True
         self._gap_at = None
 
-    def resume(self, now: float) -> None:
-        self._push(now)
-
     # -- jobs
 
     def _set_aside(self) -> None:

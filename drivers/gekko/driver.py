@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sv2rig.boards.board import Board
+from sv2rig.boards.board import NO_LIGHT, Board
 from sv2rig.boards.clocked_board import ClockedBoard
 from sv2rig.boards.driver import Driver, Option
 from sv2rig.boards.line import BoardError, LineError, LineLostError, LineProfile
@@ -12,7 +12,6 @@ from sv2rig.boards.plug import Plug
 from sv2rig.boards.reset_line import GpioReset, ResetLine, TextReset, gpio_chip
 from sv2rig.devices.device import Setting, Shape, Telemetry
 from sv2rig.devices.fan import Fan, FanLimits
-from sv2rig.devices.pattern import Pattern
 from sv2rig.devices.thermal import ThermalLimits
 from sv2rig.drivers.bm13xx import registers as reg
 from sv2rig.drivers.bm13xx.chain import START_BAUD, Chain
@@ -20,12 +19,11 @@ from sv2rig.drivers.bm13xx.chips import CHIPS, Chip
 from sv2rig.drivers.bm13xx.old_chain import OldChain
 from sv2rig.drivers.bm13xx.old_framing import OLD_CHIPS, OldChip
 from sv2rig.drivers.gekko import protocol
-from sv2rig.drivers.gekko.protocol import BOARDS
+from sv2rig.drivers.gekko.protocol import BOARDS, PATTERNS
 from sv2rig.drivers.gekko.protocol import Board as Product
 from sv2rig.drivers.gekko.telemetry_port import TelemetryPort
 
 _DATA, _TELEMETRY = 0, 1
-_IDS = {"FT230X": (0x0403, 0x6015), "CP210x": (0x10C4, 0xEA60), "CP2105": (0x10C4, 0xEA70)}
 _CBUS1 = (1,)
 # cgminer-gekko stops them at 110 °C.
 _HEAT = ThermalLimits(throttle_c=85, resume_c=80, cooldown_c=95, cooled_c=60, cut_off_c=110)
@@ -144,9 +142,12 @@ class GekkoBoard(ClockedBoard):
     async def set_fan(self, percent: float) -> None:
         await self._telemetry_port.set(protocol.fan(round(percent)))
 
-    async def show_itself(self) -> None:
+    def identify(self) -> None:
         if not self._product.telemetry:
-            return
+            raise BoardError(NO_LIGHT)
+        super().identify()
+
+    async def show_itself(self) -> None:
         for _ in range(_BLINKS):
             for state in (protocol.LED_ON, protocol.LED_OFF):
                 await self._telemetry_port.set(state)
@@ -217,17 +218,11 @@ def _word(product: Product) -> str:
     return product.name.lower().replace(" ", "-")
 
 
-def _pattern(product: Product) -> Pattern:
-    vid, pid = _IDS[product.bridge]
-    maker = None if product.bridge == "CP2105" else "GekkoScience"
-    return Pattern(vid, pid, maker, product.product, product.name)
-
-
 DRIVER = Driver(
     name="gekko",
     help="GekkoScience sticks and pods: Compac to Compac F, A1 and A2",
     make=make,
-    patterns=tuple(map(_pattern, BOARDS)),
+    patterns=PATTERNS,
     options=(
         Option("board", "which one, if its USB strings do not say", tuple(map(_word, BOARDS))),
         Option("baud", f"{START_BAUD}: leave the line at this speed", (str(START_BAUD),)),

@@ -10,34 +10,16 @@ from dataclasses import dataclass
 
 from sv2rig.devices.pattern import Pattern
 
-# FT230X: the reset line hangs on CBUS1, driven by the bit mode request (value = mode, lines).
-FTDI_BIT_MODE_REQUEST = 0x0B
-_CBUS_MODE = 0x20
 RESET_SECONDS_OLD = 0.03
 RESET_SECONDS_BM1397 = 1.0
-
-# CP2105: the chips' power hangs on the GPIO latch.
-CP210X_VENDOR_REQUEST = 0xFF
-CP210X_WRITE_LATCH = 0x37E1
-_ALL_LINES = 0x07
 
 TELEMETRY_BYTES = 7
 GET_VERSION = b"?v"
 GET_TELEMETRY = b"G."
 REGULATOR_ON = b"BO"
 REGULATOR_OFF = b"B-"
-LED_OFF, LED_HEARTBEAT, LED_WORK, LED_ON = b"L-", b"LH", b"LN", b"LO"
+LED_OFF, LED_WORK, LED_ON = b"L-", b"LN", b"LO"
 HIGHEST_MILLIVOLT = 500
-
-
-def cbus_reset(held: bool) -> int:
-    """wValue of the bit mode request that holds the chips in reset, or releases them."""
-    return _CBUS_MODE << 8 | (0xF0 if held else 0xF2)
-
-
-def latch(powered: bool) -> bytes:
-    """Mask and state for the latch: low lines power the chips and release their reset."""
-    return bytes((_ALL_LINES, 0x00 if powered else _ALL_LINES))
 
 
 def core_voltage(millivolt: int) -> bytes:

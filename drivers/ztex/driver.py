@@ -108,7 +108,7 @@ class ZtexBoard(UsbBoard):
     async def _identified(self) -> Found:
         if self._found is None:
             self._found = await self.usb.do(identify)
-            self._name = f"ZTEX {self._found.descriptor.model}"
+            self.name = f"ZTEX {self._found.descriptor.model}"
         return self._found
 
     async def _tested(self, found: Found) -> list[bool]:

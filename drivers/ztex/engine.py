@@ -112,11 +112,6 @@ class ZtexEngine:
         for fpga in self.fpgas:
             fpga.forget()
 
-    def resume(self, now: float) -> None:
-        for fpga in self._usable():
-            self._give(fpga, now)
-        self._poll_at = now + POLL_S
-
     def failed(self) -> None:
         """Transfers failed: readings under way do not come."""
         for fpga in self.fpgas:

@@ -7,6 +7,7 @@ to somebody's terminal) or unix sockets.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import stat
@@ -41,6 +42,7 @@ class _Announcement(msgspec.Struct):
     product: str | None = None
     serial: str | None = None
     replay: bool = False
+    files: dict[str, str] = {}
 
 
 def emulated_folder(environment: Mapping[str, str], uid: int) -> Path:
@@ -95,6 +97,7 @@ def _board(file: Path) -> Seen | None:
             told.replay,
             told.driver,
             on_usb=Path(told.ports[0].path).is_socket(),
+            files=tuple(told.files.items()),
         ),
     )
     return Seen(sighting, f"{status.st_ino}:{status.st_mtime_ns}:{marks}")
@@ -116,7 +119,19 @@ def _believed(port: Path, announcement: os.stat_result) -> str | None:
     if status.st_uid != os.geteuid():
         return None
     if stat.S_ISSOCK(status.st_mode):
-        return real
+        return real if _is_held(port.with_suffix(".lock")) else None
     if not (stat.S_ISCHR(status.st_mode) and _PTY.fullmatch(real)):
         return None
     return real if status.st_ctime <= announcement.st_mtime + _CLOCK_GRAIN_S else None
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether an emulator lives: it holds its name's lock, and a socket outlives it."""
+    descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -25,6 +25,7 @@ from sv2rig.devices.device import (
 from sv2rig.devices.work import Solution, Work
 
 ONE_IN_2_32 = (1 << 224) - 1  # what chips report unless told otherwise: 32 zero bits
+NO_LIGHT = "it has no light of its own that could blink"
 VERSION_BITS = 16  # what boards are given of BIP320's bits, to cut as their hardware likes
 
 
@@ -144,7 +145,7 @@ class Board(BoardLife):
     def identify(self) -> None:
         """Show which one it is; BoardError where it has nothing for that."""
         if type(self).show_itself is BoardLife.show_itself:
-            raise BoardError("it has no light of its own that could blink")
+            raise BoardError(NO_LIGHT)
         self._wants_shown = True
         self._wake.set()
 

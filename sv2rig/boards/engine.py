@@ -72,9 +72,6 @@ class Engine(Protocol):
     def reset(self) -> None:
         """The board was reset or opened anew: nothing is in flight. Work in hand stays."""
 
-    def resume(self, now: float) -> None:
-        """The board is ready: send what it should do."""
-
 
 class SliceFeed:
     """The Slices of the Work in hand, and then of the one that follows it.

@@ -74,6 +74,7 @@ class BoardLife(BoardSteps):
         self._telemetry = Telemetry()
         self._fan_percent: float | None = None  # None: as make_safe left it
         self._is_serving = self._is_safe = self._wants_shown = False
+        self._has_started = False  # something was written to it
         self._trouble: Exception | None = None  # of the engine, between two steps
         self._alarm: str | None = None
         self._changes: set[str] = set()
@@ -164,10 +165,15 @@ class BoardLife(BoardSteps):
             self._lost = self._lost or str(lost)
             self.plug.supervisor.lost(self._loop.time(), self._lost)
         except (LineError, BoardError) as error:
-            kind = FaultKind.START_UP if state in STARTING else FaultKind.COMMUNICATION
-            self._fail(getattr(error, "kind", None) or kind, error)
+            self._fail(getattr(error, "kind", None) or self._kind_of(error, state), error)
         except Exception as error:
             self._fail(FaultKind.DRIVER, BoardError(fault_text(error)))
+
+    def _kind_of(self, error: Exception, state: DeviceState) -> FaultKind:
+        if state not in STARTING:
+            return FaultKind.COMMUNICATION
+        cannot_open = isinstance(error, LineError) and not self._has_started
+        return FaultKind.PORT if cannot_open else FaultKind.START_UP
 
     async def _start(self) -> None:
         self._close()
@@ -186,6 +192,7 @@ class BoardLife(BoardSteps):
             self._tell(DeviceState.INIT, why)
 
     async def _to_ready(self) -> None:
+        self._has_started = True
         await self.make_safe()
         self._is_safe = False
         self._fan_percent = None
@@ -195,6 +202,7 @@ class BoardLife(BoardSteps):
 
     def _serve(self) -> None:
         """The board is ready: what comes is the engine's."""
+        self._trouble = None
         self.engine.reset()
         self._listen()
         self._is_serving = True
@@ -239,11 +247,12 @@ class BoardLife(BoardSteps):
     async def _rest(self, state: DeviceState) -> None:
         """Off: made safe once, then left alone until its time; one that cools is watched."""
         self._check_line()  # one that is gone has no port: its path may be another's by now
-        if not self._is_safe:
+        is_watched = state is DeviceState.COOLDOWN
+        if not self._is_safe or (is_watched and not self._is_open):
             await self._try_to_secure(state)
-            if state is not DeviceState.COOLDOWN:
+            if not is_watched:
                 self._close()
-        if state is DeviceState.COOLDOWN:
+        if is_watched:
             await self._wait_until(self._loop.time() + POLL_S)
             self._check_end()
             await self._watch_it_cool()
@@ -254,7 +263,7 @@ class BoardLife(BoardSteps):
     async def _watch_it_cool(self) -> None:
         """A reading that does not come is a bad one, no new fault."""
         try:
-            if self._is_safe:
+            if self._is_safe and self._is_open:
                 await self._read_sensors()
         except LineLostError:
             raise
@@ -286,7 +295,7 @@ class BoardLife(BoardSteps):
     async def _secure_at_once(self) -> None:
         """There is no time to cool: off, and the fan is left on."""
         if self._is_open and not self._is_safe:
-            with suppress(LineError, BoardError, TimeoutError):
+            with suppress(Exception):
                 async with asyncio.timeout(LAST_CHANCE_S):
                     await self.make_safe()
 
@@ -296,7 +305,7 @@ class BoardLife(BoardSteps):
             async with asyncio.timeout(SHUT_DOWN_S):
                 if self._is_open:
                     await self.shut_down()
-                elif not self._is_safe:
+                elif not self._is_safe and self._has_started:
                     self._open()
                     await self.make_safe()
         except (LineError, BoardError, TimeoutError) as error:
@@ -356,7 +365,7 @@ class BoardLife(BoardSteps):
 
     def _fail(self, kind: FaultKind, error: Exception) -> None:
         self._pause_engine()
-        self._is_safe = False
+        self._is_safe = not self._has_started  # what was never opened is not ours to judge
         self.plug.supervisor.fault(self._loop.time(), kind, str(error))
 
     def _pause_engine(self) -> None:

@@ -110,9 +110,16 @@ class PortWatcher:
 
 
 def _difference(before: dict[str, Seen], now: dict[str, Seen]) -> Change | None:
-    removed = [seen.sighting for path, seen in before.items() if now.get(path) != seen]
-    added = [seen.sighting for path, seen in now.items() if before.get(path) != seen]
+    removed = [seen.sighting for path, seen in before.items() if not _is_same(seen, now.get(path))]
+    added = [seen.sighting for path, seen in now.items() if not _is_same(seen, before.get(path))]
     return Change(tuple(added), tuple(removed)) if added or removed else None
+
+
+def _is_same(one: Seen, other: Seen | None) -> bool:
+    """Who drives a device without ports does not matter: it may be us, through libusb."""
+    if other is None or one.plugged != other.plugged:
+        return False
+    return replace(one.sighting, kernel_driver=None) == replace(other.sighting, kernel_driver=None)
 
 
 def _plain_ports(opted_in: Sequence[OptIn], taken: set[str], root: Path) -> list[Seen]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -145,9 +145,6 @@ class PushEngine:
         self._before.clear()
         self._pads = self._gap_at = None
 
-    def resume(self, now: float) -> None:
-        self._push(now)
-
     # -- jobs
 
     def _set_aside(self) -> None:
@@ -256,12 +253,3 @@ def pads(frame_bytes: int) -> Iterator[int]:
             for wanted in dict.fromkeys((wrong, -wrong % frame_bytes)):
                 yield (wanted - made_up) % frame_bytes
                 made_up = wanted
-
-
-def find_offset(nonce: bytes, probe: Probe, ticket: int, offsets: Sequence[int]) -> int | None:
-    """Which pipeline offset makes this reply the probe's nonce; None: it is no such reply."""
-    counter = int.from_bytes(nonce, "big")
-    is_right: Callable[[int], bool] = lambda k: probe.is_answered_by(  # noqa: E731
-        ((counter - k) % NONCES).to_bytes(4, "big"), ticket
-    )
-    return next((k for k in offsets if is_right(k)), None)

@@ -7,6 +7,7 @@ Numbers are those of Linux' gpio.h, version 2 of its interface.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import struct
@@ -55,6 +56,9 @@ class GpioReset:
         self._held_high = held_high
 
     async def hold(self, held: bool) -> None:
+        await asyncio.to_thread(self._drive, held)  # a transfer over USB, which may hang
+
+    def _drive(self, held: bool) -> None:
         try:
             chip = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:

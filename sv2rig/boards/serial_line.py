@@ -92,6 +92,19 @@ class SerialLine:
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         self._sent.set()
+        if self._is_stalled():
+            self._loop.run_in_executor(None, self._shut)
+        else:
+            self._shut()
+
+    def _is_stalled(self) -> bool:
+        """The kernel holds bytes: its close would wait up to 30 s for the port to take them."""
+        try:
+            return _kernel_holds(self._fd) > 0
+        except OSError:
+            return False
+
+    def _shut(self) -> None:
         with suppress(serial.SerialException, OSError, termios.error):  # it may be gone already
             self._port.close()
 
@@ -166,6 +179,9 @@ def open_serial(path: str, profile: LineProfile) -> SerialLine:
     except (serial.SerialException, OSError, termios.error) as error:
         port.close()
         raise LineLostError(f"{path}: {error}") from error
+    except LineError:
+        port.close()
+        raise
     return SerialLine(port, path)
 
 

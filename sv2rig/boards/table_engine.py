@@ -89,9 +89,6 @@ class TableEngine:
         self._jobs.clear()
         self._next_job_at = self._newest = None
 
-    def resume(self, now: float) -> None:
-        self._send_job(now)
-
     def _send_job(self, now: float) -> None:
         piece = self._feed.next()
         if piece is None:

@@ -80,7 +80,12 @@ def tune(
     """
     params = {"device": device, "goal": goal.value, "limits": _numbers(limit or [])}
     _ask(rig, "tune", params)
-    _done(json, device, f"is tuned for {goal.value}")
+    _done(
+        json,
+        device,
+        f"searches its best frequency for {goal.value}; the rig's log tells of it, and setting "
+        "the frequency by hand ends it",
+    )
 
 
 def _done(json: bool, device: str, what: str) -> None:
@@ -99,7 +104,7 @@ def _numbers(texts: list[str]) -> dict[str, float]:
         except ValueError:
             number = math.nan
         if not name or not math.isfinite(number):
-            raise UserError(f"{text!r} is not NAME=NUMBER, as in frequency_mhz=300")
+            raise UserError(f"{text!r} is not NAME=NUMBER, as in frequency=450")
         numbers[name] = number
     return numbers
 

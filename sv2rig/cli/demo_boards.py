@@ -16,6 +16,9 @@ from sv2rig.emulation.announce import emulated_folder
 
 _HOW = ("--json", "--until-eof")
 _END_S = 3.0
+# Under 50 °C a board need not be cooled before the demo may end: so in a cool room, at this.
+_ROOM = {"bitaxe_raw": ("--option", "ambient=12")}
+_COOL = {"bitaxe_raw": "&fan_target_c=45"}
 
 
 class NoBoardsError(Exception):
@@ -38,9 +41,10 @@ class DemoBoards:
         self._runtime = Path(tempfile.mkdtemp(prefix="sv2rig-demo-"))
         environment = {**os.environ, "XDG_RUNTIME_DIR": str(self._runtime)}
         self.folder = emulated_folder(environment, os.geteuid())
+        room = [word for name in self._names for word in _ROOM.get(name, ())]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sv2rig", "emulate", *self._names, *_HOW],
+                [sys.executable, "-P", "-m", "sv2rig", "emulate", *self._names, *room, *_HOW],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -66,7 +70,8 @@ class DemoBoards:
             self._process.wait()
             said = self._log.read_text(errors="replace").strip().splitlines()
             raise NoBoardsError(said[-1] if said else f"status {self._process.returncode}")
-        return [board["device"] for board in json.loads(line)["boards"]]
+        boards = json.loads(line)["boards"]
+        return [board["device"] + _COOL.get(board["driver"], "") for board in boards]
 
     @property
     def _log(self) -> Path:

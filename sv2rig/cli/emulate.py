@@ -296,7 +296,7 @@ def _tell(bus: Bus, json: bool) -> None:
         print_text(f"{board.name.text}: {rate}, ticket of {claims.ticket_bits} bits{replay}")
         for name, path in zip(board.board.ports, board.paths, strict=True):
             print_text(f"  {name:10} {path}")
-        print_text(f"  sv2rig mine URL --device {shlex.quote(_device(board))}")
+        print_text(f"  sv2rig mine URL --user NAME --device {shlex.quote(_device(board))}")
 
 
 def _told(board: ServedBoard) -> dict[str, Any]:

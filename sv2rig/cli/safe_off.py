@@ -59,10 +59,13 @@ async def _secure_all(found: list[FoundBoard]) -> list[tuple[str, str | None]]:
 
 
 async def _secure(one: FoundBoard) -> tuple[str, str | None]:
+    from sv2rig.boards.driver_fault import fault_text
     from sv2rig.boards.line import BoardError, LineError
 
     try:
         await one.driver.make(one.plug).secure()
     except (LineError, BoardError, ValueError) as error:
         return one.plug.device_id, str(error)
+    except Exception as error:  # one driver's fault must not leave the other boards on
+        return one.plug.device_id, fault_text(error)
     return one.plug.device_id, None

@@ -218,10 +218,11 @@ def _how(sighting: Sighting, claims: Sequence[_Claim]) -> str:
     emulator, driver = sighting.emulator, _names(claims)
     if emulator is not None:
         kind = "usb" if emulator.on_usb else "serial"
-        return f"--device {kind}:{sighting.usb_path}?driver={emulator.driver or driver}"
+        files = "".join(f"&{option}={path}" for option, path in emulator.files)
+        return f"--device '{kind}:{sighting.usb_path}?driver={emulator.driver or driver}{files}'"
     what = sighting.ports[0].path if sighting.ports else sighting.usb_path
     serial = bool(sighting.ports) or is_shared_id(sighting.vid, sighting.pid)
-    return f"--device {'serial' if serial else 'usb'}:{what}?driver={driver}"
+    return f"--device '{'serial' if serial else 'usb'}:{what}?driver={driver}'"
 
 
 def _names(claims: Sequence[_Claim]) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 class FaultKind(StrEnum):
     """The cause of a reset or of a cut-off, by the name it is counted under."""
 
+    PORT = "port"
     START_UP = "start-up"
     COMMUNICATION = "communication"
     SELF_CHECK = "self-check"

@@ -19,6 +19,7 @@ class EmulatorClaims:
     replay: bool = False
     driver: str | None = None
     on_usb: bool = False
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def ticket(self) -> int:

@@ -185,8 +185,13 @@ class Supervisor:
 
     def _fail(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
-        self.failures += 1
         self._last_fault = fault.reason
+        if fault.kind is FaultKind.PORT:  # nothing was done to the board, and no reset helps
+            self._retry_at = now + self._limits.longest_wait_s
+            words = f"{fault.reason}; next try in {self._limits.longest_wait_s:g} s"
+            self._to(now, S.SICK, words, Action.RETRY_AT)
+            return
+        self.failures += 1
         if self.failures > self._limits.max_resets:
             self._die(now, fault)
             return

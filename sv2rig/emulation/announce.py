@@ -81,13 +81,17 @@ class Name:
         """Where a port of this board is, of those it has."""
         return self.folder / (self.text if index == 0 else f"{self.text}-{ports[index]}")
 
-    def announce(self, board: Emulator, targets: Sequence[str]) -> tuple[Path, ...]:
-        """Links each port to its pty (or socket), then says that the board is there."""
+    def announce(
+        self, board: Emulator, targets: Sequence[str], files: Mapping[str, Path] | None = None
+    ) -> tuple[Path, ...]:
+        """Links each port to its pty (or socket), then says that the board is there; `files` are
+        what its driver has to be given, by option."""
         paths = tuple(self.path(board.ports, index) for index in range(len(board.ports)))
         for path, target in zip(paths, targets, strict=True):
             _replace_link(path, target)
         announcement = {
             **msgspec.structs.asdict(_identity(board, self.text)),
+            "files": {option: str(path) for option, path in (files or {}).items()},
             "ports": [
                 {"path": str(path), "interface": index, "name": name}
                 for index, (path, name) in enumerate(zip(paths, board.ports, strict=True))

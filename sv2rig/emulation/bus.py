@@ -93,7 +93,7 @@ class ServedBoard:
             return
         self.board.power_up(self._loop.time())
         self.outlet = self._outlet()
-        self.paths = self.name.announce(self.board, self.outlet.targets)
+        self.paths = self.name.announce(self.board, self.outlet.targets, self.files)
         for plan in self._plans:
             self._later(plan.unplug, partial(self._pull, plan.replug))
         self._serve()

@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 
 import msgspec
 
+from sv2rig.boards.driver_fault import fault_text
 from sv2rig.devices.device import Device, Identifiable, Setting, Tunable
 from sv2rig.rig import knobs
 from sv2rig.rig.fleet import DeviceRefusedError
@@ -126,6 +127,8 @@ class Control:
             result = await method(request.params)
         except (msgspec.MsgspecError, knobs.KnobError, DeviceRefusedError) as error:
             return msgspec.json.encode({"id": number, "error": str(error)})
+        except Exception as error:  # of one device's driver; the rig and this client go on
+            return msgspec.json.encode({"id": number, "error": fault_text(error)})
         return msgspec.json.encode({"id": number, "result": result})
 
     async def _snapshot(self, params: dict[str, Any]) -> RigSnapshot:

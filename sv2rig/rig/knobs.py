@@ -31,11 +31,24 @@ def set_values(device: Device, values: Mapping[str, float]) -> dict[str, float]:
     try:
         for name, value in values.items():
             _setting(device, name).check(value)
-        for name, value in values.items():
-            device.adjust(name, value)
+        _adjust_all(device, values)
     except ValueError as error:
         raise KnobError(f"{info.device_id}: {error}") from error
     return settings_now(device)
+
+
+def _adjust_all(device: Adjustable, values: Mapping[str, float]) -> None:
+    """A device may refuse more than its limits say: then those before are set back."""
+    before = {name: device.setting(name) for name in values}
+    done: list[str] = []
+    try:
+        for name, value in values.items():
+            device.adjust(name, value)
+            done.append(name)
+    except ValueError:
+        for name in done:
+            device.adjust(name, before[name])
+        raise
 
 
 async def identify(device: Device) -> None:

@@ -117,7 +117,7 @@ class Rig:
             self._publish()
 
     async def stop(self) -> None:
-        """End in order, within about 1.5 s; run() returns then."""
+        """End in order; run() returns then. 1.5 s, but a board that has to cool takes its time."""
         self._state = "stopping"
         if self._measuring is not None:
             self._measuring.cancel()

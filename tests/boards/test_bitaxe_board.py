@@ -280,6 +280,19 @@ def test_over_current_is_latched() -> None:
     run_virtual(main())
 
 
+def test_a_regulator_that_falls_silent_is_not_taken_for_none() -> None:
+    """Older boards have none, and count as safe without; this one's power may still be on."""
+
+    async def main() -> None:
+        bench = Bench()
+        await bench.mine()
+        bench.emulator.parts[TPS546] = Absent()
+        await bench.end()
+        assert any("regulator does not answer" in reason for _, reason in bench.sink.states)
+
+    run_virtual(main())
+
+
 def test_a_board_without_its_fan_controller_never_mines() -> None:
     async def main() -> None:
         bench = Bench(sensor="absent")

@@ -195,6 +195,20 @@ def test_the_same_board_plugged_in_anew_is_both_removed_and_added(
     watch(machine, folder, steps)
 
 
+def test_a_device_that_libusb_takes_has_not_changed(machine: SysfsTree, folder: Path) -> None:
+    """Else a board on libusb would be unplugged by its own driver."""
+
+    async def steps(changes: AsyncIterator[Change], bell: Bell) -> None:
+        await anext(changes)
+        (device / "1-1:1.0" / "driver").symlink_to(machine.root / "sys/bus/usb/drivers/usbfs")
+        bell.ring()
+        machine.plug("1-2", 0x0403, 0x6015, ttys=["ttyUSB0"])
+        assert names(await anext(changes)) == (["1-2"], [])
+
+    device = machine.plug("1-1", 0x221A, 0x0100, "ZTEX", driver=None)
+    watch(machine, folder, steps)
+
+
 def test_without_events_it_looks_again_by_itself(machine: SysfsTree, folder: Path) -> None:
     async def steps(changes: AsyncIterator[Change], bell: Bell) -> None:
         await anext(changes)

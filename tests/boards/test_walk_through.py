@@ -264,14 +264,17 @@ def test_the_commands_work_as_written(installed: Installed) -> None:
     with running(installed, *emulate, "--json", "--rate", "100000", "--ticket-bits", "12") as board:
         told = first_line(board)["boards"][0]
         assert told["device"] == f"serial:{told['ports']['data']}?driver=toy"
-        assert f"--device {told['device']}" in run(installed, *devices)
+        assert "--device serial:emulated:toy?driver=toy" in run(installed, *devices)
         values = {"PATH": told["ports"]["data"], "NAME": "walker"}
         tested = run(installed, *filled_in(selftest, values))
         assert re.search(r"Toy: \d+ nonces right, none wrong, 0 communication errors", tested)
         chain = ("--simulated-chain", "--listen", "127.0.0.1:0", "--shares-per-minute", "300")
         with running(installed, "sv2rig", "pool", "run", *chain, "--json") as pool:
             values["URL"] = first_line(pool)["url"]
-            words = (*filled_in(mine, values), "--json", "--duration", "4")
-            mined = json.loads(run(installed, *words).splitlines()[-1])
+            for seconds in ("4", "60"):  # the second only on a machine that has much else to do
+                words = (*filled_in(mine, values), "--json", "--duration", seconds)
+                mined = json.loads(run(installed, *words).splitlines()[-1])
+                if mined["shares_accepted"]:
+                    break
     assert mined["shares_accepted"] > 0
     assert mined["shares_rejected"] == mined["hardware_errors"] == mined["comm_errors"] == 0

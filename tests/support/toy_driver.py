@@ -96,9 +96,6 @@ class ToyEngine:
     def reset(self) -> None:
         pass
 
-    def resume(self, now: float) -> None:
-        pass
-
 
 class Step:
     """One of a driver's steps: takes `seconds`, then raises `fault`, if any. What it did is in
