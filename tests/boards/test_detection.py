@@ -106,7 +106,7 @@ def test_an_unnamed_bridge_is_left_alone_and_told_how_to_opt_in(sighting: Sighti
     for choice in choices:
         assert choice.driver is None
         assert choice.verdict is Verdict.NEEDS_OPT_IN
-        assert "--device serial:/dev/ttyUSB0?driver=" in choice.reason
+        assert "--device 'serial:/dev/ttyUSB0?driver=" in choice.reason
 
 
 def test_a_pattern_that_fits_the_ids_only_is_suggested() -> None:
@@ -227,7 +227,7 @@ def test_what_is_no_board_and_what_has_no_usb() -> None:
     keyboard = Sighting("1-3", 0x046D, 0xC31C, product="Keyboard")
     assert choose(keyboard, DRIVERS).verdict is Verdict.UNKNOWN
     no_tty = replace(UNNAMED, ports=())  # its kernel driver is missing: worth listing
-    assert "--device serial:1-1?driver=" in choose(no_tty, DRIVERS).reason
+    assert "--device 'serial:1-1?driver=" in choose(no_tty, DRIVERS).reason
     port = Sighting("tty:/dev/ttyS0", ports=(Port("/dev/ttyS0"),))
     assert choose(port, DRIVERS).verdict is Verdict.NEEDS_OPT_IN
     assert choose(port, DRIVERS, [OptIn("/dev/ttyS0", "fpga_uart")]).driver == "fpga_uart"
@@ -247,7 +247,7 @@ def test_an_emulator_is_used_only_when_asked_for() -> None:
     )
     choice = choose(emulated, DRIVERS)
     assert choice.driver is None
-    assert "--device serial:emulated:compacf?driver=gekko" in choice.reason
+    assert "--device 'serial:emulated:compacf?driver=gekko" in choice.reason
     assert choose(emulated, DRIVERS, [OptIn(path)]).driver == "gekko"
     assert choose(emulated, DRIVERS, [OptIn("emulated:compacf", "icarus")]).driver == "icarus"
 
