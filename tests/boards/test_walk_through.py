@@ -264,7 +264,7 @@ def test_the_commands_work_as_written(installed: Installed) -> None:
     with running(installed, *emulate, "--json", "--rate", "100000", "--ticket-bits", "12") as board:
         told = first_line(board)["boards"][0]
         assert told["device"] == f"serial:{told['ports']['data']}?driver=toy"
-        assert "--device serial:emulated:toy?driver=toy" in run(installed, *devices)
+        assert "--device 'serial:emulated:toy?driver=toy'" in run(installed, *devices)
         values = {"PATH": told["ports"]["data"], "NAME": "walker"}
         tested = run(installed, *filled_in(selftest, values))
         assert re.search(r"Toy: \d+ nonces right, none wrong, 0 communication errors", tested)
