@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tty
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,13 @@ def command(*args: str) -> list[str]:
 def test_watch_follows(emulated: Path) -> None:
     environment = os.environ | {"XDG_RUNTIME_DIR": str(emulated.parents[2])}
     announce(emulated)
-    with subprocess.Popen(
-        command("--watch", "--json"), stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with (
+        subprocess.Popen(
+            command("--watch", "--json"), stdout=subprocess.PIPE, text=True, env=environment
+        ) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)  # where an assertion fails, Popen would wait for it
         assert process.stdout is not None
         (row,) = [
             row
@@ -111,7 +116,7 @@ def test_watch_follows(emulated: Path) -> None:
             if row["usb_path"] == "emulated:icarus"
         ]
         assert (row["emulated"], row["state"]) == (True, "needs opt-in")
-        assert "--device serial:emulated:icarus?driver=icarus" in row["reason"]
+        assert "--device 'serial:emulated:icarus?driver=icarus'" in row["reason"]
         emulated.unlink()
         assert json.loads(process.stdout.readline())["removed"] == ["emulated:icarus"]
         process.send_signal(signal.SIGINT)
@@ -121,9 +126,13 @@ def test_watch_follows(emulated: Path) -> None:
 def test_watch_in_words(emulated: Path) -> None:
     environment = os.environ | {"XDG_RUNTIME_DIR": str(emulated.parents[2])}
     announce(emulated)
-    with subprocess.Popen(
-        command("--watch"), stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with (
+        subprocess.Popen(
+            command("--watch"), stdout=subprocess.PIPE, text=True, env=environment
+        ) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
         assert any("emulated Open Icarus" in line and line.startswith("+ ") for line in lines)
