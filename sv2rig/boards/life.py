@@ -305,7 +305,7 @@ class BoardLife(BoardSteps):
             async with asyncio.timeout(SHUT_DOWN_S):
                 if self._is_open:
                     await self.shut_down()
-                elif not self._is_safe:
+                elif not self._is_safe and self._has_started:
                     self._open()
                     await self.make_safe()
         except (LineError, BoardError, TimeoutError) as error:

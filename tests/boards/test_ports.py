@@ -301,7 +301,7 @@ def test_an_emulated_usb_device_is_a_unix_socket(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "usb"))
         announce(folder, str(folder / "usb"))
-        with (folder / "usb.lock").open("w") as lock:
+        with (folder / "icarus.lock").open("w") as lock:
             assert emulated_boards(folder) == (), "its emulator has died"
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert len(emulated_boards(folder)) == 1

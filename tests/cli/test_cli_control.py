@@ -72,7 +72,7 @@ def test_without_a_rig_it_says_how_to_start_one(
         status, _, error = run(environment, "set", "a", bad)
         assert (status, error) == (
             2,
-            f"sv2rig: {bad!r} is not NAME=NUMBER, as in frequency_mhz=300\n",
+            f"sv2rig: {bad!r} is not NAME=NUMBER, as in frequency=450\n",
         )
 
 
