@@ -68,7 +68,7 @@ def print_(
     part: Annotated[Part, typer.Argument(help="rules, unit or user.")] = Part.RULES,
     json: rig_options.JsonText = False,
 ) -> None:
-    """Print what `install` would write."""
+    """Print a file that `install` would write: the rules, the unit or the user."""
     texts = {shipped.name: shipped.text(_program()) for shipped in SHIPPED}
     if json:
         print_json(texts)
