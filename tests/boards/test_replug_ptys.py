@@ -10,6 +10,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from boards_in_rig import all_mine, plan, plugged, states
@@ -75,6 +76,10 @@ async def boards(
     await pool.stop()
 
 
+def _is_left(before: dict[str, int]) -> bool:
+    return left_open() == before
+
+
 @contextmanager
 def _no_events(_wake: Callable[[], None]) -> Iterator[None]:
     yield
@@ -92,7 +97,7 @@ async def test_unplugged_and_plugged_in_five_times(tmp_path: Path) -> None:
             await asyncio.sleep(0.2)  # until the watch has seen it too
             before = before or left_open()
             # Who waits to look at a lost port again ends in his own time.
-            await run.sees(lambda before=before: left_open() == before, 20)
+            await run.sees(partial(_is_left, before), 20)
             for board in bus.boards:
                 board.plug_in()
         await run.sees(lambda: all_mine(run, len(KINDS)), 30)
