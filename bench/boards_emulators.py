@@ -107,8 +107,8 @@ def watch_emulators(seen: Sightings) -> None:
     one_at_a_time = OneAtATime()
     _begin, _take = Search.begin, Search.take
     setattr(Search, "begin", WatchedSearch.begin)  # noqa: B010 - on purpose, for the bench alone
-    setattr(Search, "take", WatchedSearch.take)  # noqa: B010
-    setattr(emulated_bus, "PtyOutlet", WatchedOutlet)  # noqa: B010
+    setattr(Search, "take", WatchedSearch.take)  # noqa: B010 - as above
+    setattr(emulated_bus, "PtyOutlet", WatchedOutlet)  # noqa: B010 - as above
 
 
 async def emulate(options: Options) -> None:

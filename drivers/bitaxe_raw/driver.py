@@ -130,7 +130,7 @@ class ControlBoard(ClockedBoard):
         self._hashes = False
         self._unanswered = 0
         version = FirmwareVersion.of_bcd(self.plug.sighting.bcd or 0)
-        control = Control(self.talks[CONTROL], self._model.framing(version), self.damage)
+        control = Control(self.talks[CONTROL], self._model.framing(version), self.comm_error)
         self._hardware = self._model.hardware(control)
         await self._hardware.off()
         if self._hardware.regulated:
@@ -167,7 +167,7 @@ class ControlBoard(ClockedBoard):
         try:
             readings = await self._hardware.read()
         except RefusedError as refused:  # three in a row count as hot
-            self.damage(str(refused))
+            self.comm_error(str(refused))
             return Telemetry(fan_percent=fan)
         except BoardError as error:
             self._unanswered += 1

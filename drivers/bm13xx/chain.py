@@ -148,10 +148,10 @@ class Chain:
 
     def _make_engine(self) -> None:
         self.wire = ChainWire(self.chip, self._register)
-        engine = TableEngine(
-            self.wire, self._board, self._seconds_of, self.wire.rolled, self._board.patience_s
+        board = self._board
+        board.engine = TableEngine(
+            self.wire, board, self._seconds_of, self.wire.rolled, board.patience_s
         )
-        self._board.set_engine(engine)
 
     def _seconds_of(self, piece: Slice) -> float:
         """How long a job lasts until the chips begin again."""

@@ -158,8 +158,8 @@ class OldChain:
     def _make_engine(self) -> None:
         board = self._board
         self.wire = OldWire(self.chip, self.count, board.ticket, board.now)
-        board.set_engine(
-            TableEngine(self.wire, board, self._seconds_of, self.wire.rolled, board.patience_s)
+        board.engine = TableEngine(
+            self.wire, board, self._seconds_of, self.wire.rolled, board.patience_s
         )
 
     def _seconds_of(self, piece: Slice) -> float:

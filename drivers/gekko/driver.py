@@ -68,7 +68,7 @@ class GekkoBoard(ClockedBoard):
         )
         self._gpio: ResetLine | None = None
         self._cannot_hold: str | None = None  # why its reset line cannot be driven
-        self._telemetry_port = TelemetryPort(lambda: self.talks[_TELEMETRY], self.damage)
+        self._telemetry_port = TelemetryPort(lambda: self.talks[_TELEMETRY], self.comm_error)
         if product.telemetry:
             self.watch_heat(_HEAT)
         if product.has_fan:

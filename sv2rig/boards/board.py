@@ -168,9 +168,6 @@ class Board(BoardLife):
     def exhausted(self, work_id: int) -> None:
         self._sink.exhausted(self.plug.device_id, work_id)
 
-    def comm_error(self, reason: str) -> None:
-        self.damage(reason)
-
     # -- the engine's bytes and timers
 
     def _serve(self) -> None:

@@ -30,7 +30,7 @@ _AGAIN_S = 0.005
 _NO_DEVICE = -4  # libusb's code
 
 
-class EmulatedUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
+class EmulatedUsbBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
     """The devices of one emulator. Blocking, safe from several threads, one call at a time."""
 
     def __init__(
@@ -129,9 +129,9 @@ class EmulatedUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
         self,
         dev_handle: int,
         bmRequestType: int,  # noqa: N803  (pyusb's names)
-        bRequest: int,  # noqa: N803
-        wValue: int,  # noqa: N803
-        wIndex: int,  # noqa: N803
+        bRequest: int,  # noqa: N803 - pyusb's name
+        wValue: int,  # noqa: N803 - pyusb's name
+        wIndex: int,  # noqa: N803 - pyusb's name
         data: array.array[int],
         timeout: int,
     ) -> int:
@@ -219,7 +219,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def _gone(text: str) -> Exception:
-    return usb.core.USBError(text, _NO_DEVICE, errno.ENODEV)  # type: ignore[no-any-return]
+    return usb.core.USBError(text, _NO_DEVICE, errno.ENODEV)  # type: ignore[no-any-return]  # the same
 
 
 def _fill(buffer: array.array[int], data: bytes) -> int:

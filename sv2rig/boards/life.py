@@ -103,10 +103,6 @@ class BoardLife(BoardSteps):
         """The loop's monotonic seconds."""
         return self._loop.time()
 
-    def set_engine(self, engine: Engine) -> None:
-        """For boards that know only after start-up what they are."""
-        self.engine = engine
-
     def watch_heat(self, limits: ThermalLimits) -> None:
         """Throttle, cool down and cut off by what `poll` reads from now on. What is known of the
         board's heat outlives an unplug."""
@@ -114,8 +110,8 @@ class BoardLife(BoardSteps):
             self.plug.thermal = Thermal(limits, self._loop.time())
         self.thermal = self.plug.thermal
 
-    def damage(self, reason: str) -> None:
-        """Count a communication error (Host.comm_error)."""
+    def comm_error(self, reason: str) -> None:
+        """Count one: damaged bytes, or an answer that did not come (also Host's)."""
         self.plug.supervisor.comm_error(self._loop.time())
         if self._life is not None:  # secure() has no rig to tell
             self._sink.comm_error(self.plug.device_id, reason)

@@ -85,8 +85,7 @@ class PushTiming:
 
 
 class PushEngine:
-    """See the module. `offset`: what is added to a nonce (read big-endian) by a design that has
-    counted on before its reply; found at calibration."""
+    """See the module. `probes_answered` counts right answers to probes."""
 
     def __init__(
         self,
@@ -94,14 +93,12 @@ class PushEngine:
         host: Host,
         timing: PushTiming,
         probe: Probe | None = None,
-        feed: SliceFeed | None = None,
     ) -> None:
         self._wire = wire
         self._host = host
         self._probe = probe if timing.frame_bytes else None
-        self._feed = feed or SliceFeed(lambda _work: 0, host.exhausted)
-        self.timing = timing
-        self.offset = 0
+        self._feed = SliceFeed(lambda _work: 0, host.exhausted)
+        self._timing = timing
         self.probes_answered = 0
         self._current: Slice | None = None
         self._before: deque[Slice] = deque(maxlen=_BEFORE)
@@ -182,19 +179,14 @@ class PushEngine:
             case RangeDone():
                 self._push(now)
             case Nonce(nonce):
-                self._found(self._corrected(nonce), now)
+                self._found(nonce, now)
 
     def _go_on(self, now: float) -> None:
         """The job in hand has given a nonce."""
-        if self.timing.stops:
+        if self._timing.stops:
             self._push(now)
         else:
             self._deadline = min(self._ends, now + self._patience_s)
-
-    def _corrected(self, nonce: bytes) -> bytes:
-        if not self.offset:
-            return nonce
-        return ((int.from_bytes(nonce, "big") - self.offset) % NONCES).to_bytes(4, "big")
 
     def _found(self, nonce: bytes, now: float) -> None:
         for piece in (self._current, *self._before):
@@ -227,7 +219,7 @@ class PushEngine:
             self._push(now)
             return
         self._set_aside()
-        self._pads = pads(self.timing.frame_bytes)
+        self._pads = pads(self._timing.frame_bytes)
         self._send_probe(now)
 
     def _send_probe(self, now: float) -> None:
@@ -237,10 +229,10 @@ class PushEngine:
         if missing:
             self._host.send(bytes(missing))
         self._host.send(self._probe.frame)
-        self._deadline = now + 0.1 + 1.5 * self._probe.hashes / self.timing.rate_hs
+        self._deadline = now + 0.1 + 1.5 * self._probe.hashes / self._timing.rate_hs
 
     def _is_probes(self, nonce: bytes) -> bool:
-        return self._probe is not None and self._probe.is_answered_by(nonce, self.timing.ticket)
+        return self._probe is not None and self._probe.is_answered_by(nonce, self._timing.ticket)
 
 
 def pads(frame_bytes: int) -> Iterator[int]:

@@ -38,7 +38,7 @@ class UsbBoard(Board):
 
     def transfer_failed(self, error: LineError) -> None:
         """What `begin` was asked for did not happen; the board was not lost."""
-        self.damage(str(error))
+        self.comm_error(str(error))
 
     def _ended(
         self,

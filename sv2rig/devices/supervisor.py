@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from sv2rig.devices.decision import Action, Decision
+from sv2rig.devices.decision import Decision
 from sv2rig.devices.device import DeviceState
 from sv2rig.devices.fault import Fault, FaultKind
 from sv2rig.devices.supervisor_limits import SupervisorLimits
@@ -26,7 +26,8 @@ class Supervisor:
 
     A failure waits 1, 2, 4 ... 60 s for its reset. Failures are counted until the board was
     healthy for ten minutes; when `max_resets` resets did not help it is DEAD and tried once an
-    hour. After an over-temperature or over-current cut-off only `revive` starts it again.
+    hour. After an over-temperature or over-current cut-off only `revive` starts it again. A port
+    that cannot be opened is no failure of the board: it is tried again every minute.
     """
 
     def __init__(self, limits: SupervisorLimits | None = None) -> None:
@@ -41,6 +42,7 @@ class Supervisor:
         self._last_try: float | None = None
         self._checked = 0.0
         self._last_fault = ""
+        self._last_kind: FaultKind | None = None
         self.state = S.INIT
         self.reason = "not opened yet"
         self.since: float | None = None
@@ -60,10 +62,10 @@ class Supervisor:
         if self._cut_off is not None:
             self._stop_for_good(now, self._cut_off)
         elif self._heat.level >= HeatLevel.COOLDOWN:
-            self._to(now, S.COOLDOWN, self._heat.reason, Action.STOP)
+            self._to(now, S.COOLDOWN, self._heat.reason)
         elif self._retry_at is not None and self._retry_at > now:
             words = f"failed before it was unplugged: {self._last_fault}"
-            self._to(now, S.SICK, words, Action.RETRY_AT)
+            self._to(now, S.SICK, words)
         else:
             self._retry_at = None
             self._last_try = now
@@ -72,7 +74,7 @@ class Supervisor:
 
     def started(self, now: float) -> None:
         """Start-up is done; work may be sent."""
-        reset_not_done = self._pending is not None and self._pending.action is Action.RESET
+        reset_not_done = self._pending is not None and self._pending.state is S.RESETTING
         if self.state in (S.INIT, S.RESETTING) and not reset_not_done:
             self._retry_at = None
             self._watch.clear(now)
@@ -131,7 +133,7 @@ class Supervisor:
         elif heat.level is HeatLevel.COOLDOWN:
             if self.state not in (S.COOLDOWN, S.DEAD) and not self._without_line():
                 self._watch.clear(now)
-                self._to(now, S.COOLDOWN, heat.reason, Action.STOP)
+                self._to(now, S.COOLDOWN, heat.reason)
         elif self.state is S.COOLDOWN:
             self._cooled(now)
         elif self.state in RUNNING:
@@ -162,8 +164,7 @@ class Supervisor:
                 self.failures = 0
         elif self.state in (S.SICK, S.DEAD):
             if self._retry_at is not None and now >= self._retry_at:
-                self.resets += 1
-                self._begin_again(now, f"reset {self.resets}: {self._last_fault}")
+                self._begin_again(now, self._again_words())
         elif self.state in (S.INIT, S.RESETTING) and now >= self._start_by:
             words = f"did not start within {self._limits.start_limit_s:.0f} s"
             self.fault(now, FaultKind.START_UP, words)
@@ -180,16 +181,22 @@ class Supervisor:
             return None if self._without_line() else self._start_by
         return self._checked + CHECK_EVERY_S if self._watch.working else None
 
+    def _again_words(self) -> str:
+        if self._last_kind is FaultKind.PORT:
+            return f"once more: {self._last_fault}"
+        self.resets += 1
+        return f"reset {self.resets}: {self._last_fault}"
+
     def _without_line(self) -> bool:
         return self.state is S.LOST or (self.state is S.INIT and not self._opened)
 
     def _fail(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
-        self._last_fault = fault.reason
+        self._last_fault, self._last_kind = fault.reason, fault.kind
         if fault.kind is FaultKind.PORT:  # nothing was done to the board, and no reset helps
             self._retry_at = now + self._limits.longest_wait_s
             words = f"{fault.reason}; next try in {self._limits.longest_wait_s:g} s"
-            self._to(now, S.SICK, words, Action.RETRY_AT)
+            self._to(now, S.SICK, words)
             return
         self.failures += 1
         if self.failures > self._limits.max_resets:
@@ -198,7 +205,7 @@ class Supervisor:
         wait = self._limits.wait_s(self.failures)
         words = f"{fault.reason}; reset {self.failures} of {self._limits.max_resets} in {wait:g} s"
         self._retry_at = now + wait
-        self._to(now, S.SICK, words, Action.RETRY_AT)
+        self._to(now, S.SICK, words)
 
     def _die(self, now: float, fault: Fault) -> None:
         hourly = self._limits.dead_retry_s
@@ -206,29 +213,29 @@ class Supervisor:
         words = f"{fault.reason}; {self._limits.max_resets} resets did not help: check its power"
         words += " and cable; "
         words += f"next try in {hourly / 60:g} min" if hourly else "then plug it in anew"
-        self._to(now, S.DEAD, words, Action.STOP)
+        self._to(now, S.DEAD, words)
 
     def _stop_for_good(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
         self._retry_at = None
         words = f"cut off: {fault.reason}; find the cause, then restart the rig"
-        self._to(now, S.DEAD, words, Action.STOP)
+        self._to(now, S.DEAD, words)
 
     def _cooled(self, now: float) -> None:
         if self._retry_at is not None and self._retry_at > now:
             words = f"cool again; it had failed before: {self._last_fault}"
-            self._to(now, S.SICK, words, Action.RETRY_AT)
+            self._to(now, S.SICK, words)
         else:
             self._begin_again(now, self._heat.reason or "cool again")
 
     def _begin_again(self, now: float, reason: str) -> None:
         self._retry_at = None
         if self._heat.level >= HeatLevel.COOLDOWN:
-            self._to(now, S.COOLDOWN, self._heat.reason, Action.STOP)
+            self._to(now, S.COOLDOWN, self._heat.reason)
             return
         self._last_try = now
         self._start_by = now + self._limits.start_limit_s
-        self._to(now, S.RESETTING, reason, Action.RESET)
+        self._to(now, S.RESETTING, reason)
 
     def _run(self, now: float) -> None:
         """The state of a board that runs: throttled, mining or waiting for work."""
@@ -239,13 +246,10 @@ class Supervisor:
         else:
             self._to(now, S.READY, "waiting for work")
 
-    def _to(
-        self, now: float, state: DeviceState, reason: str, action: Action = Action.NONE
-    ) -> None:
+    def _to(self, now: float, state: DeviceState, reason: str) -> None:
         if state is self.state and reason == self.reason:
             return
         if state is not self.state:
             self.since = now
         self.state, self.reason = state, reason
-        waits = state in (S.SICK, S.DEAD)
-        self._pending = Decision(state, reason, action, self._retry_at if waits else None)
+        self._pending = Decision(state, reason)

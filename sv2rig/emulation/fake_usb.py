@@ -52,7 +52,7 @@ _TIMEOUT = -7
 
 def usb_error(number: int, text: str) -> Exception:
     """What pyusb raises for this errno."""
-    return usb.core.USBError(text, _CODES[number], number)  # type: ignore[no-any-return]
+    return usb.core.USBError(text, _CODES[number], number)  # type: ignore[no-any-return]  # the same
 
 
 @dataclass(eq=False, slots=True)
@@ -92,7 +92,7 @@ class OpenDevice:
     closed: bool = False
 
 
-class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
+class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
     """Emulated devices behind pyusb's backend interface; safe from several threads.
 
     `wait` is how a transfer waits for a device that has nothing yet; with None it times out at
@@ -269,9 +269,9 @@ class FakeUsbBackend(usb.backend.IBackend):  # type: ignore[misc]
         self,
         dev_handle: OpenDevice,
         bmRequestType: int,  # noqa: N803  (pyusb's names)
-        bRequest: int,  # noqa: N803
-        wValue: int,  # noqa: N803
-        wIndex: int,  # noqa: N803
+        bRequest: int,  # noqa: N803 - pyusb's name
+        wValue: int,  # noqa: N803 - pyusb's name
+        wIndex: int,  # noqa: N803 - pyusb's name
         data: array.array[int],
         timeout: int,
     ) -> int:

@@ -29,6 +29,7 @@ from sv2rig.rig.snapshot import RigSnapshot
 
 LONGEST_REQUEST = 64 * 1024
 MOST_CLIENTS = 32
+ACCEPT_AGAIN_S = 1.0  # when there were too many open files
 MOST_RIGS = 16  # of one name
 LONGEST_PATH = 107  # bytes of a Unix socket's address (unix(7))
 
@@ -214,6 +215,7 @@ class _Server:
         self._control = control
         self._clients: dict[asyncio.Task[None], socket.socket] = {}
         self._listener = socket.socket(socket.AF_UNIX)
+        self._pause: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     def open(self, path: Path) -> None:
@@ -228,6 +230,8 @@ class _Server:
         self._loop.add_reader(self._listener, self._accept)
 
     async def close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
         clients = dict(self._clients)
@@ -240,7 +244,13 @@ class _Server:
     def _accept(self) -> None:
         try:
             line, _ = self._listener.accept()
-        except OSError:  # it has gone already, or there are too many open files
+        except BlockingIOError:  # it has gone already
+            return
+        except OSError:  # too many open files: the listener stays readable, so look away a while
+            self._loop.remove_reader(self._listener)
+            self._pause = self._loop.call_later(
+                ACCEPT_AGAIN_S, self._loop.add_reader, self._listener, self._accept
+            )
             return
         if len(self._clients) >= MOST_CLIENTS:
             line.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sv2rig.devices.decision import Action, Decision
+from sv2rig.devices.decision import Decision
 from sv2rig.devices.device import DeviceState as S
 from sv2rig.devices.fault import FaultKind
 from sv2rig.devices.supervisor import Supervisor
@@ -62,7 +62,7 @@ def run(
         decision = board.on_time(now)
         if decision is not None:
             decisions.append((now, decision))
-            if decision.action is Action.RESET:
+            if decision.state is S.RESETTING:
                 board.started(now)
                 board.work_sent(now)
         now += 1.0
@@ -88,7 +88,7 @@ def test_from_opening_to_mining_and_back() -> None:
         assert board.state is state
         if state is not S.THROTTLED or now == 5:
             assert decision is not None
-            assert (decision.state, decision.action) == (state, Action.NONE)
+            assert decision.state is state
         assert board.on_time(now) is None, "a decision is handed out once"
 
 
@@ -96,8 +96,8 @@ def test_silence_is_noticed_at_twenty_nonces_due_and_not_before() -> None:
     board = mining()
     assert run(board, 1, 19) == []
     (when, decision), *_ = run(board, 20, 20)
-    assert (when, decision.state, decision.action) == (20, S.SICK, Action.RETRY_AT)
-    assert decision.retry_at == 21
+    assert (when, decision.state) == (20, S.SICK)
+    assert board.next_timeout() == 21
     assert decision.reason == (
         "no nonce for 20 s of work, in which 20 were due at 1 GH/s; reset 1 of 5 in 1 s"
     )
@@ -188,14 +188,14 @@ def test_five_resets_with_back_off_then_dead_then_hourly() -> None:
     for _ in range(16):
         decision = board.on_time(now)
         assert decision is not None
-        log.append((now, decision.state, decision.action))
-        if decision.action is Action.RESET:
+        log.append((now, decision.state))
+        if decision.state is S.RESETTING:
             board.fault(now, FaultKind.START_UP, "no chip answered")
         else:
             now = board.next_timeout() or 0
-    resets = [when for when, _, action in log if action is Action.RESET]
+    resets = [when for when, state in log if state is S.RESETTING]
     assert resets == [1, 3, 7, 15, 31, 3631, 7231, 10831]
-    assert [when for when, state, _ in log if state is S.DEAD] == [31, 3631, 7231]
+    assert [when for when, state in log if state is S.DEAD] == [31, 3631, 7231]
     assert "5 resets did not help" in board.reason
     assert "next try in 60 min" in board.reason
 
@@ -205,13 +205,14 @@ def test_dead_for_good_where_the_user_wants_no_hourly_try() -> None:
     board.fault(0, FaultKind.START_UP, "no chip answered")
     decision = board.on_time(0)
     assert decision is not None
-    assert (decision.state, decision.action, decision.retry_at) == (S.DEAD, Action.STOP, None)
+    assert decision.state is S.DEAD
+    assert board.next_timeout() is None
     assert board.next_timeout() is None
     assert run(board, 1, 8000) == []
     board.revive(8001)
     decision = board.on_time(8001)
     assert decision is not None
-    assert decision.action is Action.RESET
+    assert decision.state is S.RESETTING
 
 
 def test_the_longest_wait_is_sixty_seconds() -> None:
@@ -252,18 +253,19 @@ def test_a_cut_off_is_never_retried_not_even_after_a_replug(kind: FaultKind) -> 
     board.fault(1, kind, "61 A, limit 50")
     decision = board.on_time(1)
     assert decision is not None
-    assert (decision.state, decision.action, decision.retry_at) == (S.DEAD, Action.STOP, None)
+    assert decision.state is S.DEAD
+    assert board.next_timeout() is None
     assert "restart the rig" in decision.reason
     assert run(board, 2, 9000) == []
     board.lost(9001, "unplugged")
     board.opened(9002)
     decision = board.on_time(9002)
     assert decision is not None
-    assert (decision.state, decision.action) == (S.DEAD, Action.STOP)
+    assert decision.state is S.DEAD
     board.revive(9003)
     decision = board.on_time(9003)
     assert decision is not None
-    assert decision.action is Action.RESET
+    assert decision.state is S.RESETTING
 
 
 def test_a_cut_off_outlives_an_earlier_death_and_a_replug() -> None:
@@ -279,14 +281,14 @@ def test_overheating_stops_at_once_and_comes_back_by_itself() -> None:
     board = mining()
     board.heat(1, COOLDOWN)
     decision = board.on_time(1)
-    assert decision == Decision(S.COOLDOWN, COOLDOWN.reason, Action.STOP)
+    assert decision == Decision(S.COOLDOWN, COOLDOWN.reason)
     board.fault(2, FaultKind.COMMUNICATION, "no answer")  # it is off: no wonder
     board.work_sent(2)
     assert board.on_time(60) is None
     board.heat(100, Heat(HeatLevel.THROTTLE, "throttled to 90%", 0.9))
     decision = board.on_time(100)
     assert decision is not None
-    assert (decision.state, decision.action) == (S.RESETTING, Action.RESET)
+    assert decision.state is S.RESETTING
     board.started(101)
     assert board.state is S.THROTTLED
     assert (board.failures, board.resets) == (0, 0)
@@ -297,9 +299,9 @@ def test_a_sick_board_that_is_hot_is_not_reset_before_it_is_cool() -> None:
     board.fault(0, FaultKind.POWER, "regulator off")
     board.heat(0.5, COOLDOWN)
     found = run(board, 1, 50)
-    assert [d.action for _, d in found] == [Action.STOP]
+    assert [d.state for _, d in found] == [S.COOLDOWN]
     board.heat(51, NORMAL)
-    assert run(board, 51, 51)[0][1].action is Action.RESET
+    assert run(board, 51, 51)[0][1].state is S.RESETTING
 
 
 def test_thermal_cut_off_is_counted_once_and_ends_only_by_hand() -> None:
@@ -324,8 +326,8 @@ def test_replug_keeps_counters_and_back_off() -> None:
         board.opened(now + 0.2)
         decision = board.on_time(now + 0.2)
         assert decision is not None
-        assert (decision.state, decision.action) == (S.SICK, Action.RETRY_AT)
-        assert decision.retry_at == now + 2 ** (board.failures - 1)
+        assert decision.state is S.SICK
+        assert board.next_timeout() == now + 2 ** (board.failures - 1)
         board.on_time(now + 2 ** (board.failures - 1))
         board.started(now + 2 ** (board.failures - 1))
     assert (board.failures, board.resets) == (3, 3)
@@ -357,7 +359,7 @@ def test_a_dead_board_that_is_replugged_need_not_wait_an_hour() -> None:
     board.opened(105)
     decision = board.on_time(105)
     assert decision is not None
-    assert (decision.state, decision.retry_at) == (S.SICK, 162)
+    assert (decision.state, board.next_timeout()) == (S.SICK, 162)
 
 
 def test_one_call_costs_the_same_after_many_nonces() -> None:
@@ -416,13 +418,13 @@ def test_only_legal_changes_and_no_reset_before_its_time(
             assert decision.state is board.state
             assert decision.reason == board.reason
             assert decision.reason
-            if decision.action is Action.RESET:
+            if decision.state is S.RESETTING:
                 assert now >= earliest
-            if decision.retry_at is not None:
-                earliest = decision.retry_at
+            if decision.state in (S.SICK, S.DEAD):
+                earliest = board.next_timeout() or earliest
         if cut_off:
             assert board.state in (S.DEAD, S.LOST, S.INIT)
-            assert decision is None or decision.action is not Action.RESET
+            assert decision is None or decision.state is not S.RESETTING
 
 
 @settings(max_examples=100, deadline=None)
@@ -438,11 +440,12 @@ def test_resets_are_never_closer_than_the_back_off(answers: list[float], max_res
         failed = now
         decision = board.on_time(now)
         assert decision is not None
-        assert decision.retry_at is not None
-        assert board.on_time(decision.retry_at - 1e-6) is None
-        decision = board.on_time(decision.retry_at)
+        retry_at = board.next_timeout()
+        assert retry_at is not None
+        assert board.on_time(retry_at - 1e-6) is None
+        decision = board.on_time(retry_at)
         assert decision is not None
-        assert decision.action is Action.RESET
+        assert decision.state is S.RESETTING
         resets.append(board.since or 0.0)
         count = len(resets)
         wait = limits.wait_s(count) if count <= max_resets else limits.dead_retry_s
@@ -463,3 +466,19 @@ def test_resets_are_never_closer_than_the_back_off(answers: list[float], max_res
 def test_limits_that_make_no_sense_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SupervisorLimits(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_port_that_cannot_be_opened_is_tried_every_minute_and_is_no_reset() -> None:
+    board = Supervisor()
+    board.opened(0)
+    now = 0.0
+    for _ in range(100):
+        board.fault(now, FaultKind.PORT, "/dev/ttyUSB0 is in use")
+        decision = board.on_time(now)
+        assert decision == Decision(S.SICK, "/dev/ttyUSB0 is in use; next try in 60 s")
+        now += 60
+        decision = board.on_time(now)
+        assert decision == Decision(S.RESETTING, "once more: /dev/ttyUSB0 is in use")
+    assert (board.failures, board.resets) == (0, 0)
+    board.started(now)
+    assert board.state is S.READY
