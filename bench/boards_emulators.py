@@ -12,8 +12,8 @@ from typing import Any
 
 from boards_child import FIRST_NBITS, SHARE_TARGET, TICKET_BITS, Options, run, say, serve_marks
 
+from sv2rig.devices.sighting import emulated_folder
 from sv2rig.emulation import bus as emulated_bus
-from sv2rig.emulation.announce import emulated_folder
 from sv2rig.emulation.bus import Bus
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.kinds import find_kind

@@ -26,6 +26,7 @@ from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
 from sv2rig.drivers.bm13xx.emulated_warmth import Cooling, Warmth
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
+from sv2rig.emulation.options import choice
 from sv2rig.emulation.wires import Wires
 
 _CONTROL, _DATA = 0, 1
@@ -72,8 +73,8 @@ class EmulatedControlBoard:
         )
         self.led = bytes(3)
         self._model = model
-        self._sensor = _one_of(options, "sensor", SENSORS)
-        self._fan_stuck = _one_of(options, "fan", ("ok", "stuck")) == "stuck"
+        self._sensor = choice(options.more, "sensor", "ok", SENSORS)
+        self._fan_stuck = choice(options.more, "fan", "ok", ("ok", "stuck")) == "stuck"
         self.ambient = float(options.more.get("ambient", "25"))
         self._start()
 
@@ -206,18 +207,9 @@ def _identity(model: BoardModel, serial: str | None) -> Identity:
     return Identity("bitaxe_raw", 0xC0DE, 0xCAFE, 0x0010, "OSMU", "Bitaxe", serial)
 
 
-def _one_of(options: EmulatorOptions, name: str, values: tuple[str, ...]) -> str:
-    value = options.more.get(name, values[0])
-    if value not in values:
-        raise ValueError(f"{name}={value!r}: one of {', '.join(values)}")
-    return value
-
-
 def make(options: EmulatorOptions) -> Emulator:
     """A board from the user's options; ValueError says what is wrong with them."""
-    board = options.more.get("board", "gamma").lower()
-    if board not in BOARDS:
-        raise ValueError(f"board={board!r}: one of {', '.join(BOARDS)}")
+    board = choice(options.more, "board", "gamma", BOARDS)
     return EmulatedControlBoard(BOARDS[board], options)
 
 

@@ -1,4 +1,4 @@
-"""An emulated chain of 1 to 126 chips of the BM1397 and later kind on one UART.
+"""An emulated chain of chips of the BM1397 and later kind on one UART.
 
 Written from REFERENCE.md. Readings of what that leaves open:
 - the low byte of register 00 is the chip's address, as older chips have it;
@@ -36,7 +36,6 @@ from sv2rig.emulation.ledger import WorkReceived
 from sv2rig.emulation.search import HeaderBase, Hit, Search, known_versions
 from sv2rig.emulation.wires import Wires
 
-MAX_CHIPS = 126
 DEFAULT_RATE = 100_000.0
 _SET_ADDRESS, _WRITE, _READ, _INACTIVE = range(4)
 _VERSION_SHIFT = 13
@@ -62,8 +61,6 @@ class EmulatedChain:
     def __init__(
         self, wires: Wires, port: int, model: ChipModel, chips: int, options: EmulatorOptions
     ) -> None:
-        if not 1 <= chips <= MAX_CHIPS:
-            raise ValueError(f"{chips} chips: a chain has 1 to {MAX_CHIPS}")
         self.model = model
         self.celsius = 25.0  # of the dies; the board's own warmth, where it has a model of it
         self.rate_hs = DEFAULT_RATE if options.rate_hs is None else options.rate_hs

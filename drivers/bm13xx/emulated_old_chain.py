@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sv2rig.drivers.bm13xx.emulated_chain import DEFAULT_RATE, MAX_CHIPS
+from sv2rig.drivers.bm13xx.emulated_chain import DEFAULT_RATE
 from sv2rig.drivers.bm13xx.emulated_chip import pll_mhz
 from sv2rig.drivers.bm13xx.emulated_old_frames import (
     INACTIVE,
@@ -73,8 +73,6 @@ class EmulatedOldChain:
     def __init__(
         self, wires: Wires, port: int, model: OldModel, chips: int, options: EmulatorOptions
     ) -> None:
-        if not 1 <= chips <= MAX_CHIPS:
-            raise ValueError(f"{chips} chips: a chain has 1 to {MAX_CHIPS}")
         self.model = model
         self.celsius = 25.0
         self.rate_hs = DEFAULT_RATE if options.rate_hs is None else options.rate_hs

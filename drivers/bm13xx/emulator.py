@@ -7,8 +7,10 @@ from sv2rig.drivers.bm13xx.emulated_chain import EmulatedChain
 from sv2rig.drivers.bm13xx.emulated_chip import MODELS
 from sv2rig.drivers.bm13xx.emulated_old_chain import OLD_MODELS, EmulatedOldChain
 from sv2rig.emulation.emulator import Emulator, EmulatorKind, EmulatorOptions, Identity
+from sv2rig.emulation.options import choice, whole_number
 from sv2rig.emulation.wires import Wires
 
+MAX_CHIPS = 126
 _NAMES = (*MODELS, *OLD_MODELS)
 
 
@@ -18,8 +20,6 @@ class EmulatedHashBoard:
     ports = ("data",)
 
     def __init__(self, chip: str, chips: int, options: EmulatorOptions) -> None:
-        if chip not in _NAMES:
-            raise ValueError(f"chip {chip!r}: one of {', '.join(_NAMES)}")
         self.identity = Identity("bm13xx")
         self.wires = Wires(self.ports)
         self.chain = (
@@ -55,16 +55,10 @@ class EmulatedHashBoard:
 def make(options: EmulatorOptions) -> Emulator:
     """A board from the user's options; ValueError says what is wrong with them."""
     return EmulatedHashBoard(
-        options.more.get("chip", "BM1370").upper(), number(options, "chips", 1), options
+        choice(options.more, "chip", "BM1370", _NAMES),
+        whole_number(options.more, "chips", 1, 1, MAX_CHIPS),
+        options,
     )
-
-
-def number(options: EmulatorOptions, name: str, otherwise: int) -> int:
-    """A whole number among a board's own options."""
-    text = options.more.get(name, str(otherwise))
-    if not text.isdecimal():
-        raise ValueError(f"{name}={text!r}: a whole number is needed")
-    return int(text)
 
 
 EMULATOR = EmulatorKind(
@@ -73,6 +67,6 @@ EMULATOR = EmulatorKind(
     make,
     {
         "chip": f"{', '.join(_NAMES)} (BM1370)",
-        "chips": "how many chips, 1 to 126 (1)",
+        "chips": f"how many chips, 1 to {MAX_CHIPS} (1)",
     },
 )

@@ -11,6 +11,7 @@ wires are told how to judge a nonce.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -129,20 +130,12 @@ def _is_hex(text: bytes) -> bool:
     return all(byte in b"0123456789abcdefABCDEF" for byte in text)
 
 
-class PyFpgaWire:
-    """A type byte, and after 02 a nonce. Bytes of no type are damage.
-
-    A nonce that is not right may have lost a byte to the frame after it: then that one, begun
-    early, is right. `pongs` and `acknowledged` count what answered pings and works.
-    """
-
-    _FRAME = 5
+class _NonceStream(ABC):
+    """Nonces with no end mark: what is kept is read again with what follows, or as all there is."""
 
     def __init__(self, is_right: IsRight = _any) -> None:
         self._kept = b""
         self._is_right = is_right
-        self.pongs = 0
-        self.acknowledged = 0
 
     @property
     def pending(self) -> int:
@@ -150,9 +143,6 @@ class PyFpgaWire:
 
     def drop(self) -> None:
         self._kept = b""
-
-    def encode(self, piece: Slice) -> bytes:
-        return _of(pyfpga_work, piece)
 
     def decode(self, data: bytes) -> list[Reply]:
         self._kept += data
@@ -164,6 +154,28 @@ class PyFpgaWire:
             found.append(Damaged(f"{self.pending} bytes of a nonce"))
         self.drop()
         return found
+
+    @abstractmethod
+    def _read(self, is_all: bool) -> list[Reply]:
+        """Takes whole replies from what is kept; `is_all`: nothing follows it."""
+
+
+class PyFpgaWire(_NonceStream):
+    """A type byte, and after 02 a nonce. Bytes of no type are damage.
+
+    A nonce that is not right may have lost a byte to the frame after it: then that one, begun
+    early, is right. `pongs` and `acknowledged` count what answered pings and works.
+    """
+
+    _FRAME = 5
+
+    def __init__(self, is_right: IsRight = _any) -> None:
+        super().__init__(is_right)
+        self.pongs = 0
+        self.acknowledged = 0
+
+    def encode(self, piece: Slice) -> bytes:
+        return _of(pyfpga_work, piece)
 
     def _read(self, is_all: bool) -> list[Reply]:
         found: list[Reply] = []
@@ -212,36 +224,14 @@ class PyFpgaWire:
         self.acknowledged += kind == 1
 
 
-class MakomkWire:
+class MakomkWire(_NonceStream):
     """Four bytes are a nonce, unmarked. One that is not right is judged by the four after it: if
     they are not right either, but four that begin earlier are, bytes were lost or added."""
 
     _FRAME = 4
 
-    def __init__(self, is_right: IsRight = _any) -> None:
-        self._kept = b""
-        self._is_right = is_right
-
-    @property
-    def pending(self) -> int:
-        return len(self._kept)
-
-    def drop(self) -> None:
-        self._kept = b""
-
     def encode(self, piece: Slice) -> bytes:
         return _of(makomk_work, piece)
-
-    def decode(self, data: bytes) -> list[Reply]:
-        self._kept += data
-        return self._read(is_all=False)
-
-    def rest(self) -> list[Reply]:
-        found = self._read(is_all=True)
-        if self._kept:
-            found.append(Damaged(f"{self.pending} bytes of a nonce"))
-        self.drop()
-        return found
 
     def _read(self, is_all: bool) -> list[Reply]:
         found: list[Reply] = []

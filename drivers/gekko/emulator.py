@@ -23,6 +23,7 @@ from sv2rig.emulation.emulator import (
     Identity,
     LineChanges,
 )
+from sv2rig.emulation.options import choice
 from sv2rig.emulation.wires import Wires
 
 _DATA = 0
@@ -174,9 +175,7 @@ def _chain(
 
 def make(options: EmulatorOptions) -> Emulator:
     """A board from the user's options; ValueError says what is wrong with them."""
-    board = options.more.get("board", "compacf").lower()
-    if board not in STICKS:
-        raise ValueError(f"board={board!r}: one of {', '.join(STICKS)}")
+    board = choice(options.more, "board", "compacf", STICKS)
     return EmulatedStick(STICKS[board], options)
 
 

@@ -2,9 +2,12 @@
 
 import struct
 from collections.abc import Sequence
+from hashlib import sha256
 from math import isqrt
 
 _MASK = 0xFFFFFFFF
+_PADDING = bytes.fromhex("80") + bytes(45) + (640).to_bytes(2, "big")  # after 80 bytes (5.1.1)
+_STATE = struct.Struct(">8I")
 _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, isqrt(n) + 1))]
 
 
@@ -52,3 +55,10 @@ def compress(state: Sequence[int], block64: bytes) -> tuple[int, ...]:
 def midstate(first64: bytes) -> tuple[int, ...]:
     """The 8 words after a header's first 64 bytes, which no nonce or ntime changes."""
     return compress(IV, first64)
+
+
+def header_hash(midstate: Sequence[int], last16: bytes) -> bytes:
+    """Raw SHA-256d of an 80-byte header: 8 words after its first 64 bytes, then the rest."""
+    if len(last16) != 16:
+        raise ValueError(f"a header goes on for 16 bytes after its midstate, not {len(last16)}")
+    return sha256(_STATE.pack(*compress(midstate, last16 + _PADDING))).digest()

@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -43,12 +42,6 @@ class _Announcement(msgspec.Struct):
     serial: str | None = None
     replay: bool = False
     files: dict[str, str] = {}
-
-
-def emulated_folder(environment: Mapping[str, str], uid: int) -> Path:
-    """Where this user's emulators announce themselves."""
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "sv2rig/emulated" if runtime else Path(f"/tmp/sv2rig-{uid}/emulated")
 
 
 def emulated_boards(folder: Path) -> tuple[Seen, ...]:

@@ -14,11 +14,11 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sv2rig.boards.announcements import emulated_boards, emulated_folder
+from sv2rig.boards.announcements import emulated_boards
 from sv2rig.boards.usb_events import udev_runs, usb_events
 from sv2rig.boards.usb_tree import Seen, is_still_there, usb_devices, usb_mark
 from sv2rig.devices.detection import OptIn
-from sv2rig.devices.sighting import Port, Sighting
+from sv2rig.devices.sighting import Port, Sighting, emulated_folder
 
 POLL_S = 2.0  # without events, and for what makes none
 SETTLE_S = 0.2  # a board's interfaces and their permissions come one after the other

@@ -8,15 +8,13 @@ or too many answers it only after the missing bytes are made up for.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import count
 from typing import Protocol
 
-from sv2rig.bitcoin.sha256 import compress
+from sv2rig.bitcoin.sha256 import header_hash
 from sv2rig.bitcoin.target import expected_hashes
 from sv2rig.boards.engine import PATIENCE, Damaged, Host, Nonce, RangeDone, Reply, SliceFeed
 from sv2rig.devices.slices import Slice
@@ -24,7 +22,6 @@ from sv2rig.devices.work import NONCES, Work
 
 REPLY_GAP_S = 0.1  # a reply's bytes arrive together: 4 bytes last 0.35 ms at 115200 baud
 RANGE_MARGIN_S = 0.15  # new work goes out this long before the range's end
-_PADDING = bytes.fromhex("80") + bytes(45) + (640).to_bytes(2, "big")  # FIPS 180-4 for 80 bytes
 _BEFORE = 2  # jobs remembered that a late reply may belong to
 
 
@@ -43,9 +40,8 @@ class Probe:
         """Whether this nonce (header bytes 76 to 79) is the probe's, or an easier one before it."""
         if len(nonce) != 4 or int.from_bytes(nonce, "big") > self.hashes:
             return False
-        block = self.tail12 + nonce + _PADDING
-        first = struct.pack(">8I", *compress(self.midstate, block))
-        return int.from_bytes(sha256(first).digest(), "little") <= ticket
+        found = header_hash(self.midstate, self.tail12 + nonce)
+        return int.from_bytes(found, "little") <= ticket
 
 
 class PushWire(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from sv2rig.emulation.announce import emulated_folder
+from sv2rig.devices.sighting import emulated_folder
 
 _HOW = ("--json", "--until-eof")
 _END_S = 3.0

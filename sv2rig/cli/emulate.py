@@ -142,7 +142,7 @@ async def _serve(
     import asyncio
 
     from sv2rig.cli.signals import stop_requested
-    from sv2rig.emulation.announce import emulated_folder
+    from sv2rig.devices.sighting import emulated_folder
     from sv2rig.emulation.bus import Bus
 
     stop = stop_requested()

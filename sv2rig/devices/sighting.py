@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,10 @@ class Sighting:
     ports: tuple[Port, ...] = ()
     kernel_driver: str | None = None
     emulator: EmulatorClaims | None = None
+
+
+def emulated_folder(environment: Mapping[str, str], uid: int) -> Path:
+    """Where a user's emulators announce themselves: $XDG_RUNTIME_DIR/sv2rig/emulated,
+    or in /tmp where there is no such variable."""
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "sv2rig/emulated" if runtime else Path(f"/tmp/sv2rig-{uid}/emulated")

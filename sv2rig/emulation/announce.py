@@ -24,12 +24,6 @@ class AnnounceError(Exception):
     """The folder cannot be used; the text says why and what to do."""
 
 
-def emulated_folder(environment: Mapping[str, str], uid: int) -> Path:
-    """$XDG_RUNTIME_DIR/sv2rig/emulated, or in /tmp where there is no such variable."""
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "sv2rig/emulated" if runtime else Path(f"/tmp/sv2rig-{uid}/emulated")
-
-
 def make_folder(folder: Path) -> Path:
     """Makes it, for this user alone. AnnounceError if somebody else could write there."""
     try:

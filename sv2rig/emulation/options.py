@@ -18,8 +18,9 @@ def whole_number(more: Mapping[str, str], name: str, default: int, least: int, m
 
 
 def choice(more: Mapping[str, str], name: str, default: str, choices: Collection[str]) -> str:
-    """One of the choices; ValueError, in words for the user, otherwise."""
+    """One of the choices, however capitalised; ValueError, in words for the user, otherwise."""
     text = more.get(name, default)
-    if text not in choices:
-        raise ValueError(f"{name}={text}: it must be one of {', '.join(choices)}")
-    return text
+    for one in choices:
+        if one.lower() == text.lower():
+            return one
+    raise ValueError(f"{name}={text}: it must be one of {', '.join(choices)}")

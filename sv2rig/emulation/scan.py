@@ -6,9 +6,8 @@ import ctypes
 import struct
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 
-from sv2rig.bitcoin.sha256 import compress, midstate
+from sv2rig.bitcoin.sha256 import header_hash, midstate
 from sv2rig.compute.engine import in_halves
 from sv2rig.compute.native import NativeScan, build_scan, native_preparation, usable_variants
 from sv2rig.kernels.llvm import RECORD_WORDS
@@ -18,8 +17,6 @@ from sv2rig.kernels.program import search_program
 NONCES = 1 << 32
 _RECORDS = 256
 _TAIL = struct.Struct(">3I")
-_STATE = struct.Struct(">8I")
-_END_OF_HEADER = bytes.fromhex("80") + bytes(45) + (640).to_bytes(2, "big")  # 80 bytes: 640 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +47,7 @@ class HeaderBase:
 
     def hash(self, nonce: bytes) -> bytes:
         """SHA-256d of the header with these bytes 76..79, raw."""
-        first = compress(self.midstate, self.tail + nonce + _END_OF_HEADER)
-        return sha256(_STATE.pack(*first)).digest()
+        return header_hash(self.midstate, self.tail + nonce)
 
 
 class Scan:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv2rig.bitcoin.sha256 import IV, K, compress, midstate
+from sv2rig.bitcoin.sha256 import IV, K, compress, header_hash, midstate
+
+# Block 0 of mainnet: version, no previous block, merkle root, time, bits, nonce.
+GENESIS = bytes.fromhex(
+    "01000000"
+    + 32 * "00"
+    + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
+    + "29ab5f49ffff001d1dac2b7c"
+)
 
 
 def test_constants_at_both_ends() -> None:
@@ -33,6 +41,23 @@ def test_midstate_continues_to_the_headers_hash(header: bytes) -> None:
     tail = header[64:] + b"\x80" + bytes(39) + struct.pack(">Q", 640)
     state = compress(midstate(header[:64]), tail)
     assert struct.pack(">8I", *state) == hashlib.sha256(header).digest()
+
+
+def test_the_genesis_blocks_hash() -> None:
+    hashed = header_hash(midstate(GENESIS[:64]), GENESIS[64:])
+    assert hashed[::-1].hex() == "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
+
+
+@given(st.binary(min_size=80, max_size=80))
+def test_a_headers_hash_is_sha256d(header: bytes) -> None:
+    twice = hashlib.sha256(hashlib.sha256(header).digest()).digest()
+    assert header_hash(midstate(header[:64]), header[64:]) == twice
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_other_ends_of_a_header_are_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"not {size}"):
+        header_hash(IV, bytes(size))
 
 
 @pytest.mark.parametrize("size", [0, 63, 65, 80])

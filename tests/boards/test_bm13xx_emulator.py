@@ -148,10 +148,15 @@ def test_twelve_chips_get_their_addresses_in_turn() -> None:
     assert one[6] == 42
 
 
-@pytest.mark.parametrize("chips", [0, 127])
-def test_chains_too_short_and_too_long_are_refused(chips: int) -> None:
+@pytest.mark.parametrize("chips", ["0", "127"])
+def test_chains_too_short_and_too_long_are_refused(chips: str) -> None:
     with pytest.raises(ValueError, match="1 to 126"):
-        board("BM1366", chips)
+        EMULATOR.make(EmulatorOptions(more={"chips": chips}))
+
+
+@pytest.mark.parametrize("chips", ["1", "126"])
+def test_the_shortest_and_the_longest_chain_are_made(chips: str) -> None:
+    assert EMULATOR.make(EmulatorOptions(more={"chips": chips})).claims.rate_hs > 0
 
 
 def test_longest_chain() -> None:

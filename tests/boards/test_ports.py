@@ -20,13 +20,13 @@ from sysfs_tree import SysfsTree
 from unprivileged import run_unprivileged
 from virtual_time import run_virtual
 
-from sv2rig.boards.announcements import emulated_boards, emulated_folder
+from sv2rig.boards.announcements import emulated_boards
 from sv2rig.boards.port_state import Obstacle, problems
 from sv2rig.boards.ports import Change, PortWatcher, resolve
 from sv2rig.boards.surroundings import look_around
 from sv2rig.boards.usb_tree import is_still_there, usb_devices
 from sv2rig.devices.detection import OptIn
-from sv2rig.devices.sighting import EmulatorClaims, Port, Sighting
+from sv2rig.devices.sighting import EmulatorClaims, Port, Sighting, emulated_folder
 
 
 @pytest.fixture

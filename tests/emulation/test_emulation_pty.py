@@ -18,7 +18,7 @@ import serial
 from toy_board import RATE_HS, ToyBoard
 
 from sv2rig.bitcoin.hashing import sha256d
-from sv2rig.emulation.announce import AnnounceError, Name, emulated_folder, make_folder
+from sv2rig.emulation.announce import AnnounceError, Name, make_folder
 from sv2rig.emulation.bus import Bus, ServedBoard
 from sv2rig.emulation.emulator import EmulatorOptions
 from sv2rig.emulation.faults import FaultyBoard, parse_fault
@@ -261,10 +261,6 @@ def test_what_a_dead_emulator_left_is_cleaned(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_this_users_alone(tmp_path: Path) -> None:
-    assert emulated_folder({"XDG_RUNTIME_DIR": "/run/user/7"}, 7) == Path(
-        "/run/user/7/sv2rig/emulated"
-    )
-    assert emulated_folder({}, 7) == Path("/tmp/sv2rig-7/emulated")
     folder = make_folder(tmp_path / "sv2rig-7" / "emulated")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert make_folder(folder) == folder
