@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sv2rig.emulation.emulator import Emulator, EmulatorKind
     from sv2rig.emulation.faults import FaultPlan
     from sv2rig.emulation.search import KnownAnswer
+
+SWITCHES = ("reset_released", "power_on", "fan_percent")
 
 Boards = Annotated[
     list[str] | None, typer.Argument(metavar="BOARD", help="Which boards; without any, list them.")
@@ -78,8 +80,8 @@ Pins = Annotated[
     float | None,
     typer.Option(
         metavar="SECONDS",
-        help="Print what a probe would read on the boards' pins, looked at so often, where it "
-        "has changed.",
+        help="Print what a probe would read on the boards' pins: at once when a switch or the fan "
+        "changes, and so often where anything else has.",
         min=0.01,
     ),
 ]
@@ -162,23 +164,40 @@ async def _until(stop: asyncio.Event, bus: Bus, run: _Run) -> None:
     """Wait, and tell of the pins meanwhile."""
     import asyncio
 
-    seen: dict[str, dict[str, float]] = {}
+    pins = _Pins(run.json)
+    if run.pins_every_s is not None:
+        bus.on_served = pins.look_at_switches
     while not stop.is_set():
         if run.pins_every_s is not None:
-            _tell_pins(bus, seen, run.json)
+            for board in bus.boards:
+                pins.look(board)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(run.pins_every_s):
                 await stop.wait()
 
 
-def _tell_pins(bus: Bus, seen: dict[str, dict[str, float]], json: bool) -> None:
-    for board in bus.boards:
+class _Pins:
+    """What the boards' pins were when last told of. A host may hold a reset for milliseconds only,
+    so switches are looked at whenever a board has been served."""
+
+    def __init__(self, json: bool) -> None:
+        self._json = json
+        self._told: dict[str, dict[str, float]] = {}
+
+    def look(self, board: ServedBoard) -> None:
+        self._tell_unless_known(board, board.board.pins().keys())
+
+    def look_at_switches(self, board: ServedBoard) -> None:
+        self._tell_unless_known(board, SWITCHES)
+
+    def _tell_unless_known(self, board: ServedBoard, watched: Collection[str]) -> None:
         name = board.name.text
         pins = {pin: round(value, 3) for pin, value in board.board.pins().items()}
-        if seen.get(name) == pins:
-            continue
-        seen[name] = pins
-        if json:
+        told = self._told.get(name, {})
+        if all(told.get(pin) == pins.get(pin) for pin in watched):
+            return
+        self._told[name] = pins
+        if self._json:
             print_json({"board": name, "pins": pins})
         else:
             print_text(f"{name}: " + ", ".join(f"{pin} {value:g}" for pin, value in pins.items()))

@@ -21,12 +21,14 @@ _SHORTEST_WAIT_S = 0.001  # dues closer together are served together
 
 
 class Bus:
-    """The boards of this process; use it as a context."""
+    """The boards of this process; use it as a context. `on_served` is called whenever a board may
+    have changed: after bytes came, or what was due is done."""
 
     def __init__(self, folder: Path) -> None:
         sweep(folder)
         self.folder = folder
         self.boards: list[ServedBoard] = []
+        self.on_served: Callable[[ServedBoard], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._presence = Presence()
 
@@ -46,10 +48,14 @@ class Bus:
         """A board plugged in, named as it likes or after its driver; the plans say what happens
         to its plug (what happens to its bytes is a FaultyBoard's part)."""
         named = Name(self.folder, name or board.identity.driver)
-        served = ServedBoard(board, named, self._presence, plans)
+        served = ServedBoard(board, named, self._presence, plans, self._served)
         self.boards.append(served)
         served.plug_in()
         return served
+
+    def _served(self, board: ServedBoard) -> None:
+        if self.on_served is not None:
+            self.on_served(board)
 
 
 class Outlet(Protocol):
@@ -69,7 +75,12 @@ class ServedBoard:
     its driver has to be given, by option, such as a bitstream."""
 
     def __init__(
-        self, board: Emulator, name: Name, presence: Presence, plans: Sequence[FaultPlan] = ()
+        self,
+        board: Emulator,
+        name: Name,
+        presence: Presence,
+        plans: Sequence[FaultPlan],
+        on_served: Callable[[ServedBoard], None],
     ) -> None:
         self.board = board
         self.name = name
@@ -78,6 +89,7 @@ class ServedBoard:
         self.outlet: Outlet | None = None
         self._presence = presence
         self._plans = plans
+        self._on_served = on_served
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._plug: list[asyncio.TimerHandle] = []  # what the plans will do to the plug
@@ -146,6 +158,7 @@ class ServedBoard:
         if due is not None:
             soonest = self._loop.time() + _SHORTEST_WAIT_S
             self._timer = self._loop.call_at(max(due, soonest), self._due)
+        self._on_served(self)
 
 
 def _written(board: Emulator, name: Name) -> dict[str, Path]:
