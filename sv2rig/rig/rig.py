@@ -21,7 +21,7 @@ from sv2rig.rig.picture import (
     share_counts,
     sum_of_known,
 )
-from sv2rig.rig.snapshot import SCHEMA, Event, EventRing, RigSnapshot
+from sv2rig.rig.snapshot import SCHEMA, Event, RigSnapshot, Ring, ShareRecord
 
 TICK_S = 1.0
 # Ctrl-C to exit within 2 s: late launches, then the pool's answers, then the devices' threads.
@@ -54,7 +54,8 @@ class Rig:
         self._started = self._loop.time()
         self._state = "starting"
         self._sequence = 0
-        self._events = EventRing()
+        self._events: Ring[Event] = Ring()
+        self._shares: Ring[ShareRecord] = Ring()
         self._on_event = on_event
         self._waits_for_devices = waits_for_devices
         self._context = MiningContext(
@@ -76,6 +77,10 @@ class Rig:
     def events_after(self, number: int) -> tuple[Event, ...]:
         """Events with a higher number, as far as they are kept."""
         return self._events.after(number)
+
+    def shares_after(self, number: int) -> tuple[ShareRecord, ...]:
+        """Shares with a higher number, as far as they are kept."""
+        return self._shares.after(number)
 
     # -- devices that come and go
 
@@ -127,7 +132,8 @@ class Rig:
 
     def report(self, level: str, text: str, device_id: str | None = None) -> None:
         """Something that people should read."""
-        event = self._events.add(self._utc(), level, text, device_id)
+        event = Event(self._events.next_number, self._utc(), level, text, device_id)
+        self._events.add(event)
         if self._on_event is not None:
             self._on_event(event)
 

@@ -7,11 +7,11 @@ UTC seconds since 1970.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class ShareCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +27,9 @@ class ShareCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One device. `since` is when the present state began. `hashrate_error`: the relative standard
     deviation of a rate that is proved by solutions; None where the device counts its hashes.
-    `comm_errors`: bytes from it that were no answer. `emulated`: no real board."""
+    `comm_errors`: bytes from it that were no answer. `emulated`: no real board. `enabled` and
+    `paused` are the user's wishes. `port`: where it is plugged in. `hot_c`: the temperature from
+    which it is throttled."""
 
     id: str
     backend: str
@@ -47,6 +49,29 @@ class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hashrate_error: float | None = None
     comm_errors: int = 0
     emulated: bool = False
+    enabled: bool = True
+    paused: bool = False
+    port: str | None = None
+    frequency_mhz: float | None = None
+    rated_hs: float | None = None
+    hot_c: float | None = None
+    best_difficulty: float | None = None
+
+
+class PoolStanding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the configured pools, in the order in which they are preferred. `state`: "mining",
+    "connecting", "standby" (fit, as far as is known), "down", "refused" (trying again is of no use
+    until something changes), "disabled". `since`: when that state began; `probed`: when it last
+    answered while another was mined on."""
+
+    name: str
+    url: str
+    user: str
+    state: str
+    detail: str = ""
+    since: float | None = None
+    probed: float | None = None
+    is_active: bool = False
 
 
 class PoolSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,10 +89,14 @@ class PoolSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connected_since: float | None
     reconnects: int
     new_block_at: float | None
+    name: str = ""
+    user: str = ""
 
 
 class RigSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rig as a whole. `sequence` grows by one with each snapshot published."""
+    """The rig as a whole. `sequence` grows by one with each snapshot published. `pool` is the one
+    that is mined on, `pools` are all. `clock_error_s`: by how much this machine's clock is ahead of
+    the true time (negative: behind), where something showed that it is off."""
 
     schema: int
     sequence: int
@@ -85,6 +114,10 @@ class RigSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool: PoolSnapshot
     devices: tuple[DeviceSnapshot, ...]
     comm_errors: int = 0
+    hashrate_15m_hs: float | None = None
+    power_w: float | None = None
+    pools: tuple[PoolStanding, ...] = ()
+    clock_error_s: float | None = None
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,27 +130,54 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str | None = None
 
 
-class EventRing:
-    """The latest events, numbered without gaps, so that a slow reader knows what it missed."""
+class ShareRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A share and what became of it. `time`: when it was sent (where it was, else found).
+    `verdict`: "accepted", "rejected", "stale" or "unacknowledged"; `difficulty` is its own,
+    `wanted` what its job asked for."""
+
+    number: int
+    time: float
+    device: str
+    pool: str
+    verdict: str
+    difficulty: float
+    wanted: float
+    is_block: bool = False
+    latency_ms: float | None = None
+    reason: str = ""
+
+
+class Numbered(Protocol):
+    """What a Ring keeps."""
+
+    @property
+    def number(self) -> int: ...
+
+
+T = TypeVar("T", bound=Numbered)
+
+
+class Ring(Generic[T]):
+    """The latest of something, numbered without gaps from 1, so that a slow reader knows what it
+    missed."""
 
     def __init__(self, size: int = 1000) -> None:
         self._size = size
-        self._events: list[Event] = []
-        self._next = 1
+        self._kept: list[T] = []
+        self.next_number = 1
 
-    def add(self, time: float, level: str, text: str, device: str | None = None) -> Event:
-        event = Event(self._next, time, level, text, device)
-        self._next += 1
-        self._events.append(event)
-        if len(self._events) > 2 * self._size:
-            del self._events[: -self._size]
-        return event
+    def add(self, made: T) -> None:
+        """`made` has the number `next_number`."""
+        self.next_number += 1
+        self._kept.append(made)
+        if len(self._kept) > 2 * self._size:
+            del self._kept[: -self._size]
 
-    def after(self, number: int) -> tuple[Event, ...]:
-        """Events with a higher number than this, oldest first, as many as are still kept."""
-        first = self._next - min(len(self._events), self._size)
-        start = max(number + 1, first) - self._next
-        return tuple(self._events[start:]) if start < 0 else ()
+    def after(self, number: int) -> tuple[T, ...]:
+        """Those with a higher number than this, oldest first, as many as are still kept."""
+        first = self.next_number - min(len(self._kept), self._size)
+        start = max(number + 1, first) - self.next_number
+        return tuple(self._kept[start:]) if start < 0 else ()
 
 
 class SnapshotSource(Protocol):
@@ -126,3 +186,5 @@ class SnapshotSource(Protocol):
     def snapshot(self) -> RigSnapshot: ...
 
     def events_after(self, number: int) -> tuple[Event, ...]: ...
+
+    def shares_after(self, number: int) -> tuple[ShareRecord, ...]: ...

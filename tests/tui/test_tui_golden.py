@@ -116,7 +116,7 @@ async def test_just_started(size: tuple[int, int]) -> None:
         pool=NO_POOL_YET,
     )
     source = Source(start)
-    source.ring.add(NOW, "info", "the rig starts")
+    source.say(NOW, "info", "the rig starts")
     app = screen(source)
     async with app.run_test(size=size) as pilot:
         check_golden(f"started-{size_name(size)}", await polled(app, pilot))
@@ -125,9 +125,9 @@ async def test_just_started(size: tuple[int, int]) -> None:
 @SIZES
 async def test_mining(size: tuple[int, int]) -> None:
     source = Source(rig(device(0), device(1)))
-    source.ring.add(NOW, "info", "channel 1 is open, extended, 8 bytes of extranonce")
-    source.ring.add(NOW + 2, "info", "share accepted, difficulty 0.0021", "opencl:0")
-    source.ring.add(NOW + 3, "warning", "share rejected: stale-share", "simulated:1")
+    source.say(NOW, "info", "channel 1 is open, extended, 8 bytes of extranonce")
+    source.say(NOW + 2, "info", "share accepted, difficulty 0.0021", "opencl:0")
+    source.say(NOW + 3, "warning", "share rejected: stale-share", "simulated:1")
     app = screen(source)
     async with app.run_test(size=size) as pilot:
         for second in range(60):
@@ -141,7 +141,7 @@ async def test_mining(size: tuple[int, int]) -> None:
 async def test_dead_pool(size: tuple[int, int]) -> None:
     waiting = {"state": "READY", "reason": "no pool", "hashrate_hs": 0.0}
     source = Source(rig(device(0, **waiting), device(1, **waiting), state="waiting", pool=DEAD))
-    source.ring.add(NOW, "error", "pool.example:34254: connection refused, trying again in 8 s")
+    source.say(NOW, "error", "pool.example:34254: connection refused, trying again in 8 s")
     app = screen(source)
     async with app.run_test(size=size) as pilot:
         check_golden(f"dead-pool-{size_name(size)}", await polled(app, pilot))
@@ -159,7 +159,7 @@ async def test_64_devices(size: tuple[int, int]) -> None:
 @SIZES
 async def test_block_found(size: tuple[int, int]) -> None:
     source = Source(rig(device(0), device(1), blocks_found=1))
-    source.ring.add(NOW, "good", "BLOCK 903412 found", "opencl:0")
+    source.say(NOW, "good", "BLOCK 903412 found", "opencl:0")
     app = screen(source)
     async with app.run_test(size=size) as pilot:
         check_golden(f"block-{size_name(size)}", await polled(app, pilot))

@@ -117,10 +117,10 @@ async def test_f_holds_the_log_and_catches_up() -> None:
     app = screen(source)
     async with app.run_test(size=(80, 24)) as pilot:
         for number in range(50):
-            source.ring.add(0, "info", f"event {number}.")
+            source.say(0, "info", f"event {number}.")
         assert any("event 49." in line for line in await polled(app, pilot))
         await pilot.press("f")
-        source.ring.add(0, "info", "event 50.")
+        source.say(0, "info", "event 50.")
         shown = await polled(app, pilot)
         assert not any("event 50." in line for line in shown)
         assert any("log, held" in line for line in shown)
@@ -134,12 +134,12 @@ async def test_scrolling_up_holds_the_log_too() -> None:
     app = screen(source)
     async with app.run_test(size=(80, 24)) as pilot:
         for number in range(50):
-            source.ring.add(0, "info", f"event {number}.")
+            source.say(0, "info", f"event {number}.")
         await polled(app, pilot)
         log = app.query_one(EventLog)
         log.scroll_home(animate=False)
         await pilot.pause()
-        source.ring.add(0, "info", "event 50.")
+        source.say(0, "info", "event 50.")
         shown = await polled(app, pilot)
         assert any("event 0." in line for line in shown)
         assert any("log, held" in line for line in shown)
@@ -153,7 +153,7 @@ async def test_the_log_follows_through_banners_and_new_sizes() -> None:
     app = screen(source)
     async with app.run_test(size=(120, 40)) as pilot:
         for number in range(50):
-            source.ring.add(0, "info", f"event {number}. " + "word " * 20)
+            source.say(0, "info", f"event {number}. " + "word " * 20)
         await polled(app, pilot)
         for size in ((80, 24), (120, 40)):
             await pilot.resize_terminal(*size)

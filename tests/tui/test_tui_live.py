@@ -85,11 +85,11 @@ async def test_a_rig_started_anew_begins_anew_on_the_screen() -> None:
     source = Source(rig(device(0), sequence=500, blocks_found=3))
     app = screen(source)
     async with app.run_test(size=(80, 24)) as pilot:
-        source.ring.add(NOW, "info", "before")
+        source.say(NOW, "info", "before")
         await polled(app, pilot)
         await pilot.press("d")
         fresh = Source(rig(device(0), sequence=1, uptime_s=1.0, blocks_found=1))
-        fresh.ring.add(NOW, "info", "after")
+        fresh.say(NOW, "info", "after")
         source.picture, source.ring = fresh.picture, fresh.ring
         shown = "\n".join(await polled(app, pilot))
         assert "BLOCK FOUND" in shown
@@ -102,7 +102,7 @@ async def test_events_that_were_missed_are_counted() -> None:
     app = screen(source)
     async with app.run_test(size=(80, 24)) as pilot:
         for number in range(3000):
-            source.ring.add(NOW, "info", f"event {number}")
+            source.say(NOW, "info", f"event {number}")
         await polled(app, pilot)
         app.query_one(EventLog).scroll_home(animate=False)
         await pilot.pause()
@@ -118,7 +118,7 @@ async def test_hostile_text_is_shown_as_text(size: tuple[int, int]) -> None:
         DEAD, detail=HOSTILE, url=HOSTILE, transport=HOSTILE, channel_kind=HOSTILE, state=HOSTILE
     )
     source = Source(rig(bad, name=HOSTILE, state=HOSTILE, pool=pool))
-    source.ring.add(NOW, HOSTILE, HOSTILE, HOSTILE)
+    source.say(NOW, HOSTILE, HOSTILE, HOSTILE)
     app = screen(source)
     async with app.run_test(size=size) as pilot:
         shown = await polled(app, pilot)
@@ -222,7 +222,7 @@ async def test_the_largest_counters_are_not_cut() -> None:
 
 async def test_the_terminal_changes_its_size() -> None:
     source = Source(rig(device(0), device(1)))
-    source.ring.add(NOW, "info", "word " * 25)
+    source.say(NOW, "info", "word " * 25)
     app = screen(source)
     async with app.run_test(size=(120, 40)) as pilot:
         wide = await polled(app, pilot)

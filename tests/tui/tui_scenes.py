@@ -13,10 +13,11 @@ from sv2rig.rig.snapshot import (
     SCHEMA,
     DeviceSnapshot,
     Event,
-    EventRing,
     PoolSnapshot,
     RigSnapshot,
+    Ring,
     ShareCounts,
+    ShareRecord,
 )
 from sv2rig.tui.app import RigScreen
 
@@ -107,7 +108,8 @@ class Source:
 
     def __init__(self, first: RigSnapshot) -> None:
         self.picture = first
-        self.ring = EventRing()
+        self.ring: Ring[Event] = Ring()
+        self.shares: Ring[ShareRecord] = Ring()
         self.now = 1000.0
 
     def snapshot(self) -> RigSnapshot:
@@ -115,6 +117,13 @@ class Source:
 
     def events_after(self, number: int) -> tuple[Event, ...]:
         return self.ring.after(number)
+
+    def shares_after(self, number: int) -> tuple[ShareRecord, ...]:
+        return self.shares.after(number)
+
+    def say(self, time: float, level: str, text: str, device: str | None = None) -> None:
+        """An event."""
+        self.ring.add(Event(self.ring.next_number, time, level, text, device))
 
     def clock(self) -> float:
         return self.now

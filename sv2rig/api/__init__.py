@@ -1,0 +1,1 @@
+"""The control API: what of a rig other programs read and command."""
