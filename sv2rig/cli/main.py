@@ -12,10 +12,12 @@ import typer
 from sv2rig import __version__
 from sv2rig.cli import (
     bench,
+    config,
     control,
     demo,
     devices,
     emulate,
+    init,
     keys,
     mine,
     pool,
@@ -41,6 +43,7 @@ keys_app = typer.Typer(no_args_is_help=True, help="A pool's authority keys, whic
 udev_app = typer.Typer(
     no_args_is_help=True, help="Rules that give you the boards and keep other programs off them."
 )
+config_app = typer.Typer(no_args_is_help=True, help="The configuration of `sv2rig run`.")
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
 app.command("devices")(devices.devices)
@@ -51,10 +54,15 @@ app.command("bench")(bench.bench)
 app.command("selftest")(selftest.selftest)
 app.command("safe-off")(safe_off.safe_off)
 app.command("emulate")(emulate.emulate)
+app.command("init")(init.init)
+app.add_typer(config_app, name="config")
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(udev_app, name="udev")
 pool_app.command("run")(pool.run)
+config_app.command("show")(config.show)
+config_app.command("check")(config.check)
+config_app.command("schema")(config.schema)
 keys_app.command("new")(keys.new)
 udev_app.command("install")(udev.install)
 udev_app.command("print")(udev.print_)
@@ -93,7 +101,7 @@ def _status() -> int:
     try:
         app()
     except UserError as error:
-        sys.stderr.write(f"sv2rig: {error}\n")
+        sys.stderr.writelines(f"sv2rig: {line}\n" for line in str(error).splitlines())
         return error.status
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
