@@ -16,6 +16,7 @@ from sv2rig.cli import (
     control,
     demo,
     devices,
+    doctor,
     emulate,
     init,
     keys,
@@ -52,6 +53,7 @@ app.command("identify")(control.identify)
 app.command("tune")(control.tune)
 app.command("bench")(bench.bench)
 app.command("selftest")(selftest.selftest)
+app.command("doctor")(doctor.doctor)
 app.command("safe-off")(safe_off.safe_off)
 app.command("emulate")(emulate.emulate)
 app.command("init")(init.init)
