@@ -19,6 +19,7 @@ from sv2rig.rig.picture import (
     difficulty_of,
     pool_picture,
     share_counts,
+    standings,
     sum_of_known,
 )
 from sv2rig.rig.snapshot import SCHEMA, Event, RigSnapshot, Ring, ShareRecord
@@ -212,6 +213,8 @@ class Rig:
             best_difficulty=difficulty_of(total.best_hash),
             pool=pool_picture(self._session, self._loop.time(), self._as_utc),
             devices=devices,
+            pools=standings(self._session, self._as_utc),
+            clock_error_s=self._session.clock_error_s,
         )
 
     def _as_utc(self, moment: float | None) -> float | None:
