@@ -170,7 +170,7 @@ async def run_rig(
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
     rig = make_rig(devices, url, options, log.event, waits)
-    async with _controlled(rig), _plugged(rig, boards):
+    async with _controlled(rig, stop), _plugged(rig, boards):
         return await _run_until_stopped(rig, stop, show, log)
 
 
@@ -198,15 +198,18 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _controlled(rig: Rig) -> AsyncIterator[None]:
+async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
     """With a control socket, if one can be had: the rig mines without it too."""
+    from sv2rig.rig.commands import Commands
     from sv2rig.rig.control import ControlError, control_socket
     from sv2rig.rig.runtime_folder import runtime_folder
 
     folder = runtime_folder(os.environ, os.getuid())
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(control_socket(rig, socket.gethostname(), folder))
+            commands = Commands(rig, pools=None, quit=stop.set)
+            name = socket.gethostname()
+            await stack.enter_async_context(control_socket(commands, name, folder))
         except ControlError as error:
             rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
         yield

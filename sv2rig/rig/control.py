@@ -13,17 +13,15 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import msgspec
 
 from sv2rig.boards.driver_fault import fault_text
-from sv2rig.devices.device import Device, Identifiable, Setting, Tunable
-from sv2rig.rig import knobs
-from sv2rig.rig.fleet import DeviceRefusedError
+from sv2rig.rig.commands import CommandError, Commands, ControlledDevice
 from sv2rig.rig.runtime_folder import RuntimeFolderError, make_private
 from sv2rig.rig.snapshot import RigSnapshot
 
@@ -32,18 +30,6 @@ MOST_CLIENTS = 32
 ACCEPT_AGAIN_S = 1.0  # when there were too many open files
 MOST_RIGS = 16  # of one name
 LONGEST_PATH = 107  # bytes of a Unix socket's address (unix(7))
-
-
-class Controlled(Protocol):
-    """What a rig shows to those who control it."""
-
-    def snapshot(self) -> RigSnapshot: ...
-
-    def devices(self) -> Sequence[Device]: ...
-
-    def device(self, device_id: str) -> Device: ...
-
-    def report(self, level: str, text: str, device_id: str | None = None) -> None: ...
 
 
 class Request(msgspec.Struct):
@@ -75,29 +61,6 @@ class TuneParams(msgspec.Struct, forbid_unknown_fields=True):
     limits: dict[str, float] = {}
 
 
-class SettingNow(msgspec.Struct, frozen=True):
-    """A knob, its limits and its position."""
-
-    name: str
-    unit: str
-    minimum: float
-    maximum: float
-    default: float
-    help: str
-    value: float
-
-
-class ControlledDevice(msgspec.Struct, frozen=True):
-    """One device in the answer to devices."""
-
-    id: str
-    backend: str
-    name: str
-    settings: tuple[SettingNow, ...]
-    can_identify: bool
-    can_tune: bool
-
-
 class ControlError(Exception):
     """The socket cannot be opened."""
 
@@ -105,8 +68,8 @@ class ControlError(Exception):
 class Control:
     """Answers requests to a rig."""
 
-    def __init__(self, rig: Controlled) -> None:
-        self._rig = rig
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
         self._methods: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "snapshot": self._snapshot,
             "devices": self._devices,
@@ -124,9 +87,9 @@ class Control:
             method = self._methods.get(request.method)
             if method is None:
                 known = ", ".join(self._methods)
-                raise knobs.KnobError(f"there is no method {request.method!r}; there are: {known}")
+                raise CommandError(f"there is no method {request.method!r}; there are: {known}")
             result = await method(request.params)
-        except (msgspec.MsgspecError, knobs.KnobError, DeviceRefusedError) as error:
+        except (msgspec.MsgspecError, CommandError) as error:
             return msgspec.json.encode({"id": number, "error": str(error)})
         except Exception as error:  # of one device's driver; the rig and this client go on
             return msgspec.json.encode({"id": number, "error": fault_text(error)})
@@ -134,33 +97,27 @@ class Control:
 
     async def _snapshot(self, params: dict[str, Any]) -> RigSnapshot:
         msgspec.convert(params, _Nothing)
-        return self._rig.snapshot()
+        return self._commands.snapshot()
 
-    async def _devices(self, params: dict[str, Any]) -> list[ControlledDevice]:
+    async def _devices(self, params: dict[str, Any]) -> tuple[ControlledDevice, ...]:
         msgspec.convert(params, _Nothing)
-        return [_described(device) for device in self._rig.devices()]
+        return self._commands.devices()
 
     async def _set(self, params: dict[str, Any]) -> dict[str, float]:
         wish = msgspec.convert(params, SetParams)
-        device = self._rig.device(wish.device)
-        now = knobs.set_values(device, wish.values)
-        units = {setting.name: setting.unit for setting in device.info.settings}
-        told = ", ".join(f"{name} to {now[name]:g} {units[name]}".strip() for name in wish.values)
-        self._rig.report("info", f"set {told}", wish.device)
-        return now
+        return self._commands.set_values(wish.device, wish.values)
 
     async def _identify(self, params: dict[str, Any]) -> None:
         wish = msgspec.convert(params, OfDevice)
-        await knobs.identify(self._rig.device(wish.device))
+        await self._commands.identify(wish.device)
 
     async def _tune(self, params: dict[str, Any]) -> None:
         wish = msgspec.convert(params, TuneParams)
-        knobs.tune(self._rig.device(wish.device), wish.goal, wish.limits)
-        self._rig.report("info", f"looks for its best clock for {wish.goal}", wish.device)
+        self._commands.tune(wish.device, wish.goal, wish.limits)
 
 
 @asynccontextmanager
-async def control_socket(rig: Controlled, name: str, folder: Path) -> AsyncIterator[Path]:
+async def control_socket(commands: Commands, name: str, folder: Path) -> AsyncIterator[Path]:
     """The socket's path while it is open; ControlError says why there is none.
 
     Another rig of this name on this machine makes it NAME-2.
@@ -169,7 +126,7 @@ async def control_socket(rig: Controlled, name: str, folder: Path) -> AsyncItera
         make_private(folder)
         lock, path = _claim(folder, name)
         try:
-            server = _Server(Control(rig))
+            server = _Server(Control(commands))
             server.open(path)
             try:
                 yield path
@@ -280,27 +237,3 @@ class _Server:
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """No params."""
-
-
-def _described(device: Device) -> ControlledDevice:
-    info, now = device.info, knobs.settings_now(device)
-    return ControlledDevice(
-        id=info.device_id,
-        backend=info.backend,
-        name=info.name,
-        settings=tuple(_setting_now(s, now[s.name]) for s in info.settings if s.name in now),
-        can_identify=isinstance(device, Identifiable),
-        can_tune=isinstance(device, Tunable),
-    )
-
-
-def _setting_now(setting: Setting, value: float) -> SettingNow:
-    return SettingNow(
-        name=setting.name,
-        unit=setting.unit,
-        minimum=setting.minimum,
-        maximum=setting.maximum,
-        default=setting.default,
-        help=setting.help,
-        value=value,
-    )

@@ -18,6 +18,7 @@ from memory_net import MemoryNet
 from rig_on_pool import Clock, Run
 
 from sv2rig.boards.line import BoardError
+from sv2rig.rig.commands import Commands
 from sv2rig.rig.control import (
     LONGEST_REQUEST,
     MOST_CLIENTS,
@@ -58,6 +59,7 @@ class ARig:
         self.dark = DarkBoard("board:2")
         devices = [self.board, self.tunable, self.dark, LoopDevice("loop:0")]
         self.run = Run(devices, MemoryNet().connect, Clock())
+        self.commands = Commands(self.run.rig, pools=None, quit=lambda: None)
 
     async def end(self) -> None:
         await self.run.stop()
@@ -68,7 +70,7 @@ def with_rig(folder: Path, act: Callable[[ARig, Path], None]) -> None:
 
     async def main() -> None:
         rig = ARig()
-        async with control_socket(rig.run.rig, "garage", folder) as path:
+        async with control_socket(rig.commands, "garage", folder) as path:
             await asyncio.to_thread(act, rig, path)
         assert not path.exists()
         await rig.end()
@@ -166,7 +168,7 @@ def test_identify_and_tune_reach_devices_that_can(tmp_path: Path) -> None:
 def test_a_bad_request_is_told_what_is_wrong(line: bytes, number: object, words: str) -> None:
     async def main() -> None:
         rig = ARig()
-        answer = json.loads(await Control(rig.run.rig).answer(line))
+        answer = json.loads(await Control(rig.commands).answer(line))
         assert answer.keys() == {"id", "error"}
         assert answer["id"] == number
         assert words in answer["error"]
@@ -225,10 +227,10 @@ def test_the_socket_is_this_users_alone_and_a_second_rig_gets_its_own(tmp_path: 
 
     async def main() -> None:
         first, second = ARig(), ARig()
-        async with control_socket(first.run.rig, "garage", folder) as path:
+        async with control_socket(first.commands, "garage", folder) as path:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-            async with control_socket(second.run.rig, "garage", folder) as other:
+            async with control_socket(second.commands, "garage", folder) as other:
                 rigs = await asyncio.to_thread(running_rigs, folder)
                 assert rigs == {"garage": path, "garage-2": other}
         assert running_rigs(folder) == {}
@@ -264,7 +266,7 @@ def test_a_folder_that_others_enter_is_refused(tmp_path: Path, mode: int) -> Non
     async def main() -> None:
         rig = ARig()
         with pytest.raises(ControlError, match="not this user's alone"):
-            async with control_socket(rig.run.rig, "garage", folder):
+            async with control_socket(rig.commands, "garage", folder):
                 pass
         await rig.end()
 
@@ -279,7 +281,7 @@ def test_a_link_to_a_folder_and_too_long_a_path_are_refused(tmp_path: Path) -> N
         rig = ARig()
         for folder, words in ((tmp_path / "link", "alone"), (long, "too long")):
             with pytest.raises(ControlError, match=words):
-                async with control_socket(rig.run.rig, "garage", folder):
+                async with control_socket(rig.commands, "garage", folder):
                     pass
         await rig.end()
 
