@@ -15,6 +15,7 @@ from sv2rig.api.rig import ApiRig
 from sv2rig.api.routes import JSON, ApiProblemError, Call, Route
 from sv2rig.boards.driver_fault import fault_text
 from sv2rig.rig.commands import CommandError
+from sv2rig.rig.store import StoreError
 
 LONGEST_BODY = 64 * 1024
 BODY_TIMEOUT_S = 10.0
@@ -76,7 +77,7 @@ async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any] | None)
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise of_value("body", error) from error
+        raise of_value("body", error, msgspec.json.decode(raw)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiProblemError(400, f"the body is no JSON: {error}") from error
 
@@ -85,7 +86,7 @@ def _query(request: web.Request, route: Route) -> Any:
     try:
         return msgspec.convert(dict(request.query), route.query or _NoQuery, strict=False)
     except msgspec.ValidationError as error:
-        raise of_value("query", error) from error
+        raise of_value("query", error, request.query) from error
 
 
 async def _acted(request: web.Request, route: Route, call: Call) -> Any:
@@ -121,8 +122,8 @@ async def _audited(request: web.Request, route: Route, call: Call) -> Any:
 
 def _audit(rig: ApiRig, line: str) -> None:
     rig.report("info", line, None)
-    if rig.audit is not None:
-        rig.audit(line)
+    if rig.store is not None:
+        rig.store.add_audit(rig.source.snapshot().time, line)
 
 
 async def _refusable(route: Route, call: Call) -> Any:
@@ -130,6 +131,8 @@ async def _refusable(route: Route, call: Call) -> Any:
         return await route.act(call)
     except CommandError as error:
         raise ApiProblemError(STATUS.get(error.kind, 409), str(error), error.field) from error
+    except StoreError as error:
+        raise ApiProblemError(503, str(error)) from error
     except ApiProblemError:
         raise
     except Exception as error:  # of one device's driver; the rig and this client go on

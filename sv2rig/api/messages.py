@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from sv2rig.rig.snapshot import Event, RigSnapshot, ShareRecord
+from sv2rig.rig.store_history import MOST_POINTS, MOST_SHARES
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-MOST_POINTS = 1000
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -74,6 +74,22 @@ class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: float | None = None
     hours: Annotated[float, msgspec.Meta(gt=0, le=24 * 3660)] = 24.0
     points: Annotated[int, msgspec.Meta(ge=1, le=MOST_POINTS)] = 300
+
+
+class SharesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As HistoryQuery, at most `limit`."""
+
+    device: str | None = None
+    since: float | None = None
+    until: float | None = None
+    hours: Annotated[float, msgspec.Meta(gt=0, le=24 * 3660)] = 24.0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_SHARES)] = 100
+
+
+class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At most `limit`."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_SHARES)] = 100
 
 
 class StreamMessage(msgspec.Struct, frozen=True):

@@ -20,6 +20,8 @@ MOST_RIGS = 16  # of one name
 LONGEST_PATH = 107  # bytes of a unix socket's address (unix(7))
 BACKLOG = 64
 
+__all__ = ["ApiOptions", "ApiStartError", "Places"]
+
 
 @dataclass(frozen=True, slots=True)
 class ApiOptions:

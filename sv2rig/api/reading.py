@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from sv2rig import __version__
-from sv2rig.api.messages import After, HistoryQuery, Version
+from sv2rig.api.messages import After, Version
 from sv2rig.api.rig import ConfigShown
 from sv2rig.api.routes import ApiProblemError, Call, Route
 from sv2rig.rig.commands import ControlledDevice
@@ -36,15 +35,6 @@ async def _device(call: Call) -> ControlledDevice:
 
 async def _pools(call: Call) -> Sequence[PoolStanding]:
     return call.rig.commands.pools()
-
-
-async def _history(call: Call) -> Any:
-    if call.rig.history is None:
-        raise ApiProblemError(503, "this rig keeps no history: only `sv2rig run` does")
-    query: HistoryQuery = call.query
-    until = call.rig.source.snapshot().time if query.until is None else query.until
-    since = until - query.hours * 3600 if query.since is None else query.since
-    return await call.rig.history(query.device, since, until, query.points)
 
 
 async def _config(call: Call) -> ConfigShown:
@@ -101,16 +91,6 @@ READING = (
         "The pools, the preferred one first.",
         tuple[PoolStanding, ...],
         _pools,
-    ),
-    Route(
-        "GET",
-        "/v1/history",
-        "history",
-        "Samples of the past, at most as many as asked for.",
-        Any,
-        _history,
-        query=HistoryQuery,
-        refusals=(503,),
     ),
     Route(
         "GET",

@@ -10,6 +10,7 @@ import msgspec
 
 from sv2rig.rig.commands import ControlledDevice, PoolWish
 from sv2rig.rig.snapshot import PoolStanding, SnapshotSource
+from sv2rig.rig.store import Store
 
 
 class RigCommands(Protocol):
@@ -63,15 +64,14 @@ class ConfigShown(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class ApiRig:
     """A rig and what else its owner has. `report` takes level, text and device; `reload` returns
-    what changed, a line each; `notify` says what the hooks did with a test; `audit` keeps who
-    commanded what. What is None is answered with 503."""
+    what changed, a line each; `notify` says what the hooks did with a test. What is None is
+    answered with 503."""
 
     name: str
     source: SnapshotSource
     commands: RigCommands
     report: Callable[[str, str, str | None], None]
-    history: Callable[[str | None, float, float, int], Awaitable[Any]] | None = None
-    audit: Callable[[str], None] | None = None
+    store: Store | None = None
     config: Callable[[], ConfigShown] | None = None
     reload: Callable[[], Awaitable[Sequence[str]]] | None = None
     notify: Callable[[], Awaitable[str]] | None = None

@@ -28,11 +28,12 @@ from sv2rig.api.places import (
     unix_listener,
 )
 from sv2rig.api.reading import READING
+from sv2rig.api.remembering import REMEMBERING
 from sv2rig.api.rig import ApiRig
 from sv2rig.api.routes import JSON
 from sv2rig.api.stream import Stream
 
-ROUTES = (*READING, *COMMANDING)
+ROUTES = (*READING, *REMEMBERING, *COMMANDING)
 KEEP_ALIVE_S = 30.0
 SHUTDOWN_S = 1.0
 

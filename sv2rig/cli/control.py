@@ -23,9 +23,7 @@ Socket = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")]
 
 
-def ask(
-    rig: str | None, socket: Path | None, method: str, target: str, body: Any = None
-) -> Any:
+def ask(rig: str | None, socket: Path | None, method: str, target: str, body: Any = None) -> Any:
     """The rig's answer; UserError in its words where it says no, or where there is no rig."""
     from sv2rig.api.client import NoAnswerError, RefusedError
 

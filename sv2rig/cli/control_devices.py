@@ -1,4 +1,4 @@
-"""`sv2rig set`, `pause`, `resume`, `reset`, `enable`, `disable`, `identify` and `tune`: what is done
+"""`sv2rig set`, `pause`, `resume`, `reset`, `enable`, `disable`, `identify`, `tune`: what is done
 to the devices of a running rig."""
 
 from __future__ import annotations
@@ -70,23 +70,17 @@ def resume(
     _one_or_all("resume", "resumed", device, rig, socket, json)
 
 
-def reset(
-    device: Device, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def reset(device: Device, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Start a device anew, also one that is dead or was cut off."""
     _do("reset", "starts anew", device, rig, socket, json)
 
 
-def enable(
-    device: Device, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def enable(device: Device, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Use a device again that was disabled."""
     _do("enable", "is used again", device, rig, socket, json)
 
 
-def disable(
-    device: Device, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def disable(device: Device, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Stop a device and make it safe; it stays off, also over restarts, until enabled."""
     _do("disable", "is off", device, rig, socket, json)
 

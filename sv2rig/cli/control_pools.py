@@ -25,23 +25,17 @@ def list_pools(rig: RigName = None, socket: Socket = None, json: Json = False) -
         print_text(f"{mark} {pool['name']:{width}}  {pool['state']}{detail}  {pool['url']}")
 
 
-def switch(
-    name: Name, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def switch(name: Name, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Mine on this pool now."""
     _do("switch", "is mined on", name, rig, socket, json)
 
 
-def enable(
-    name: Name, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def enable(name: Name, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Use a pool again that was disabled."""
     _do("enable", "is used again", name, rig, socket, json)
 
 
-def disable(
-    name: Name, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def disable(name: Name, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Do not use this pool."""
     _do("disable", "is not used", name, rig, socket, json)
 
@@ -76,9 +70,7 @@ def add(
     done(json, f"pool {name} is there", pool=name)
 
 
-def remove(
-    name: Name, rig: RigName = None, socket: Socket = None, json: Json = False
-) -> None:
+def remove(name: Name, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
     """Forget a pool."""
     from sv2rig.api.client import pool_path
 
@@ -86,9 +78,7 @@ def remove(
     done(json, f"pool {name} is gone", pool=name)
 
 
-def _do(
-    verb: str, words: str, name: str, rig: RigName, socket: Socket, json: bool
-) -> None:
+def _do(verb: str, words: str, name: str, rig: RigName, socket: Socket, json: bool) -> None:
     from sv2rig.api.client import pool_path
 
     ask(rig, socket, "POST", pool_path(name, verb))
