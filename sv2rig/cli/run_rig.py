@@ -199,18 +199,20 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
-    """With a control socket, if one can be had: the rig mines without it too."""
+    """With the API on a socket, if one can be had: the rig mines without it too."""
+    from sv2rig.api.places import ApiOptions, ApiStartError
+    from sv2rig.api.rig import ApiRig
+    from sv2rig.api.server import serve_api
     from sv2rig.rig.commands import Commands
-    from sv2rig.rig.control import ControlError, control_socket
     from sv2rig.rig.runtime_folder import runtime_folder
 
-    folder = runtime_folder(os.environ, os.getuid())
+    commands = Commands(rig, pools=None, quit=stop.set)
+    api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
+    options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:
         try:
-            commands = Commands(rig, pools=None, quit=stop.set)
-            name = socket.gethostname()
-            await stack.enter_async_context(control_socket(commands, name, folder))
-        except ControlError as error:
+            await stack.enter_async_context(serve_api(api, options))
+        except ApiStartError as error:
             rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
         yield
 
