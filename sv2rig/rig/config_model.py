@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 from sv2rig.sv2.share_check import ROLLABLE_VERSION_BITS
 from sv2rig.sv2.url import parse_pool_url
 
-NAME_FORM = re.compile(r"[\w.-]{1,64}")
+NAME_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LONGEST_USER = 255  # bytes of user_identity, a STR0_255 (spec 5.3.2)
 
 FilePath = Annotated[Path, Field(strict=False)]
@@ -282,7 +282,7 @@ class LogConfig(Table):
 class HooksConfig(Table):
     """A command of yours that is run when something happens."""
 
-    command: Texts = key((), "the program and its arguments; no shell is asked")
+    command: Texts = key((), "the program and its arguments; no shell is asked", repr=False)
     on: Events = key(ALL_EVENTS, "what it is run for")
 
 
