@@ -27,6 +27,9 @@ from sv2rig.cli import (
     selftest,
     udev,
 )
+from sv2rig.cli import (
+    run as run_command,
+)
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
 app = typer.Typer(
@@ -50,6 +53,7 @@ pools_app = typer.Typer(no_args_is_help=True, help="The pools of a running rig."
 notify_app = typer.Typer(no_args_is_help=True, help="A daemon's hooks.")
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
+app.command("run")(run_command.run)
 app.command("devices")(devices.devices)
 app.command("status")(control_rig.status)
 app.command("set")(control_devices.set_values)

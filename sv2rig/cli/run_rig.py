@@ -164,6 +164,8 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
+    from sv2rig.rig.hotplug import boards_watched
+
     # What is loaded by now stays: 50,000 objects that no collection need look at while jobs wait.
     gc.freeze()
     stop = stop_requested()

@@ -11,7 +11,7 @@ from sv2rig.mining.failover import FailoverLimits, PoolEntry
 from sv2rig.mining.pool_connection import Silence
 from sv2rig.mining.session import SessionOptions
 from sv2rig.rig.board_choice import is_board, parse_boards
-from sv2rig.rig.config import Loaded
+from sv2rig.rig.config import Loaded, is_secret_user
 from sv2rig.rig.config_check import check
 from sv2rig.rig.config_errors import ConfigError
 from sv2rig.rig.config_model import RigConfig
@@ -42,6 +42,7 @@ def pool_entries(loaded: Loaded) -> list[PoolEntry]:
                 loaded.user(number),
                 standard_channels=pool.channel == "standard",
                 enabled=pool.enabled,
+                hides_user=is_secret_user(pool, loaded.sources.of(("pools", number, "user"))),
             )
         )
     return entries

@@ -65,6 +65,7 @@ class Daemon:
         self.stop = asyncio.Event()
         self.loop_lag_s: float | None = None
         self.give_up_after_s = give_up_after_s
+        self.pools = tuple(pool_entries(loaded))
         self._boards = boards_of(config)
         self._loop = asyncio.get_running_loop()
         self.rig = Rig(
@@ -86,7 +87,7 @@ class Daemon:
 
     def _session_of(self, context: MiningContext) -> Session:
         self.session = Session(
-            pool_entries(self.loaded),
+            self.pools,
             session_options(self.loaded.config, self.give_up_after_s),
             connect,
             context,
@@ -113,9 +114,7 @@ class Daemon:
             stopping = asyncio.create_task(self.stop.wait())
             self.notifier.ready(_status(self.rig.snapshot()))
             try:
-                await asyncio.wait(
-                    {running, beside, stopping}, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait({running, beside, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 await self._end(running)
                 if beside.done():
                     beside.result()

@@ -7,7 +7,8 @@ rig's row of the same id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -217,7 +218,7 @@ def _exists(what: str) -> bool:
 
 
 @asynccontextmanager
-async def boards_watched(rig: Rig, plan: BoardPlan | None) -> AsyncIterator[None]:
+async def boards_watched(rig: Attaches, plan: BoardPlan | None) -> AsyncIterator[None]:
     """With boards that come and go, if any are wanted. The rig's other devices mine on where this
     fails."""
     if plan is None:
