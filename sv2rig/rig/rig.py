@@ -21,6 +21,7 @@ from sv2rig.rig.picture import (
     pool_picture,
     share_counts,
     share_record,
+    standings,
     sum_of_known,
 )
 from sv2rig.rig.repeats import Line, Repeats
@@ -283,6 +284,8 @@ class Rig:
             devices=devices,
             hashrate_15m_hs=self._meter.rate(_QUARTER_HOUR_S),
             power_w=sum_of_known(d.power_w for d in devices),
+            pools=standings(self._session, self._as_utc),
+            clock_error_s=self._session.clock_error_s,
         )
 
     def _as_utc(self, moment: float | None) -> float | None:
