@@ -164,53 +164,34 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
+    from sv2rig.rig.hotplug import boards_watched
+
     # What is loaded by now stays: 50,000 objects that no collection need look at while jobs wait.
     gc.freeze()
     stop = stop_requested()
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
     rig = make_rig(devices, pools, options, log.event, waits)
-    async with _controlled(rig, stop), _plugged(rig, boards):
+    async with _controlled(rig, stop), boards_watched(rig, boards):
         return await _run_until_stopped(rig, stop, show, log)
 
 
 @contextlib.asynccontextmanager
-async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
-    """With boards that come and go, if any are wanted."""
-    if boards is None:
-        yield
-        return
-    from sv2rig.rig.hotplug import Hotplug
-
-    async def watch() -> None:
-        try:
-            await Hotplug(rig, boards).run()
-        except Exception as error:
-            words = f"no board that comes is seen any more: {error!r}; please report it"
-            rig.report("error", words)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
 async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
-    """With a control socket, if one can be had: the rig mines without it too."""
+    """With the API on a socket, if one can be had: the rig mines without it too."""
+    from sv2rig.api.places import ApiOptions, ApiStartError
+    from sv2rig.api.rig import ApiRig
+    from sv2rig.api.server import serve_api
     from sv2rig.rig.commands import Commands
-    from sv2rig.rig.control import ControlError, control_socket
     from sv2rig.rig.runtime_folder import runtime_folder
 
-    folder = runtime_folder(os.environ, os.getuid())
+    commands = Commands(rig, pools=None, quit=stop.set)
+    api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
+    options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:
         try:
-            commands = Commands(rig, pools=None, quit=stop.set)
-            name = socket.gethostname()
-            await stack.enter_async_context(control_socket(commands, name, folder))
-        except ControlError as error:
+            await stack.enter_async_context(serve_api(api, options))
+        except ApiStartError as error:
             rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
         yield
 

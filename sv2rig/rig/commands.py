@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from sv2rig.devices.device import (
 from sv2rig.rig import knobs
 from sv2rig.rig.fleet import DeviceRefusedError, UnknownDeviceError
 from sv2rig.rig.rig import Rig
-from sv2rig.rig.snapshot import RigSnapshot
+from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
 from sv2rig.rig.wishes import Wishes as Wishes
 
 Kind = Literal["unknown", "refused", "invalid"]
@@ -58,6 +58,15 @@ class ControlledDevice(msgspec.Struct, frozen=True):
     can_identify: bool
     can_tune: bool
     can_reset: bool = False
+
+
+class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pool to add."""
+
+    name: str
+    url: str
+    user: str
+    standard_channels: bool = False
 
 
 class Commands:
@@ -159,6 +168,39 @@ class Commands:
         others = {n: v for n, v in wishes.settings(device_id).items() if n not in knobs.CLOCKS}
         wishes.keep_settings(device_id, others)
         self._tell(f"looks for its best clock for {goal}", device_id)
+
+    # -- pools
+
+    def pools(self) -> tuple[PoolStanding, ...]:
+        """The preferred one first."""
+        return self._rig.snapshot().pools
+
+    def switch_pool(self, name: str) -> None:
+        """Mine on this pool now."""
+        self._one_pool(name)
+
+    def enable_pool(self, name: str) -> None:
+        """Use this pool again."""
+        self._one_pool(name)
+
+    def disable_pool(self, name: str) -> None:
+        """Do not use this pool."""
+        self._one_pool(name)
+
+    def order_pools(self, names: Sequence[str]) -> None:
+        """Prefer them in this order."""
+        self._one_pool(", ".join(names))
+
+    def add_pool(self, wish: PoolWish) -> None:
+        """One more, the least preferred."""
+        self._one_pool(wish.name)
+
+    def remove_pool(self, name: str) -> None:
+        """Forget this pool."""
+        self._one_pool(name)
+
+    def _one_pool(self, name: str) -> None:
+        raise CommandError(f"this rig has one pool only, not {name}", "unknown", "name")
 
     # -- the rig
 

@@ -102,9 +102,9 @@ class Store:
         return dict(wished.settings) if wished else {}
 
     def keep_settings(self, device_id: str, values: Mapping[str, float]) -> None:
-        """Adds these to what was set before."""
+        """These, in place of all that was kept for this device."""
         wished = self._wishes.get(device_id, Wished())
-        self._keep(device_id, Wished(wished.settings | dict(values), wished.disabled))
+        self._keep(device_id, Wished(dict(values), wished.disabled))
 
     def disabled(self) -> frozenset[str]:
         """The ids of devices that the user wants stopped."""
