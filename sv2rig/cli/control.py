@@ -42,12 +42,12 @@ def set_values(
     if values:
         result = _ask(rig, "set", {"device": device, "values": _numbers(values)})
     else:
-        result = _settings(rig, device)
+        result = {setting["name"]: setting["value"] for setting in _settings(rig, device)}
     if json:
         print_json({"device": device, "settings": result})
         return
-    for name, value in result.items():
-        print_text(f"{name} = {value:g}")
+    for setting in _settings(rig, device):
+        print_text(f"{setting['name']} = {setting['value']:g} {setting['unit']}".rstrip())
     if not result:
         print_text(f"{device} has nothing that can be set")
 
@@ -109,11 +109,11 @@ def _numbers(texts: list[str]) -> dict[str, float]:
     return numbers
 
 
-def _settings(rig: str | None, device: str) -> dict[str, float]:
+def _settings(rig: str | None, device: str) -> list[dict[str, Any]]:
     devices = _ask(rig, "devices", {})
     for one in devices:
         if one["id"] == device:
-            return {setting["name"]: setting["value"] for setting in one["settings"]}
+            return list(one["settings"])
     names = ", ".join(one["id"] for one in devices) or "none"
     raise UserError(f"the rig has no device {device}; it has: {names}", EXIT_FAILED)
 

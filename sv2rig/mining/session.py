@@ -157,7 +157,7 @@ class Session:
         for solution in found:
             judgement = self._context.scheduler.on_solution(device_id, solution, now)
             judgements.append(judgement)
-            self._counting.count(device_id, judgement, self._pool is None, now)
+            self._counting.count(device_id, judgement, self._pool is None)
             if judgement.share is not None and self._pool is not None:
                 self._pool.submit(device_id, judgement.share)
         if self._pool is not None:
