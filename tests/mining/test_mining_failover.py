@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -206,7 +207,7 @@ def test_wishes_that_cannot_be_carried_out_are_refused_in_words_and_change_nothi
     policy = failover("a", "b")
     policy.disable("b", 0)
     before = policy.standings()
-    for wish, words in (
+    wishes: list[tuple[Callable[[], object], str]] = [
         (lambda: policy.switch("b", 0), "'b' is disabled"),
         (lambda: policy.switch("x", 0), "no pool 'x'; there are: a, b"),
         (lambda: policy.remove("x", 0), "no pool 'x'"),
@@ -215,7 +216,8 @@ def test_wishes_that_cannot_be_carried_out_are_refused_in_words_and_change_nothi
         (lambda: policy.order(["a", "a"]), "each pool once"),
         (lambda: policy.replace([], 0), "one pool at least"),
         (lambda: policy.replace([entry("c"), entry("c")], 0), "two pools called 'c'"),
-    ):
+    ]
+    for wish, words in wishes:
         with pytest.raises(PoolRefusedError, match=words):
             wish()
     assert policy.standings() == before

@@ -206,7 +206,7 @@ async def no_answers(stream: ByteStream) -> None:
 
 @pytest.mark.parametrize(
     ("server", "words", "after_s"),
-    [(no_more_jobs, "sent no new job for 600 s", 600), (no_answers, "has not answered", 180)],
+    [(no_more_jobs, "sent no new job for 300 s", 300), (no_answers, "has not answered", 180)],
 )
 def test_a_silent_pool_is_left_for_the_next(
     server: Callable[[ByteStream], Awaitable[None]], words: str, after_s: float
@@ -214,7 +214,7 @@ def test_a_silent_pool_is_left_for_the_next(
     async def test(farm: PoolFarm) -> None:
         farm.serve("a", server)
         farm.start("b")
-        run = rig(farm, SessionOptions(silence=Silence(job_s=600, ack_s=180)))
+        run = rig(farm, SessionOptions(silence=Silence(job_s=300, ack_s=180)))
         await run.sees(mines_on(run, "a"))
         began = asyncio.get_running_loop().time()
         await run.sees(mines_on(run, "b"), 700)
