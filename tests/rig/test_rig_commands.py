@@ -56,7 +56,10 @@ class Bench:
         self.run = Run(list(devices), self.net.connect, clock)
         self.quits = 0
         self.commands = Commands(
-            self.run.rig, pools=None, quit=self._quit, wishes=wishes or PassingWishes()
+            self.run.rig,
+            pools=self.run.rig.pools,
+            quit=self._quit,
+            wishes=wishes or PassingWishes(),
         )
 
     def _quit(self) -> None:
@@ -131,7 +134,7 @@ def test_the_users_pause_and_the_devices_own_state_both_hold_work_back() -> None
         board.says(DeviceState.READY, "cool")
         assert board.work is None
         at.commands.resume("board:0")
-        assert board.work is not None
+        assert board.works[-1] is not None
         await at.end()
 
     run_virtual(main())

@@ -59,7 +59,7 @@ class ARig:
         self.dark = DarkBoard("board:2")
         devices = [self.board, self.tunable, self.dark, LoopDevice("loop:0")]
         self.run = Run(devices, MemoryNet().connect, Clock())
-        self.commands = Commands(self.run.rig, pools=None, quit=lambda: None)
+        self.commands = Commands(self.run.rig, pools=self.run.rig.pools, quit=lambda: None)
 
     async def end(self) -> None:
         await self.run.stop()
