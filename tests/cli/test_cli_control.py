@@ -79,11 +79,11 @@ def test_without_a_rig_it_says_how_to_start_one(
 def test_a_running_rig_is_set_and_leaves_no_socket_behind(
     environment: dict[str, str], rig: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    assert run(environment, "set", "simulated:0") == (0, "latency_ms = 50\n", "")
+    assert run(environment, "set", "simulated:0") == (0, "latency_ms = 50 ms\n", "")
     status, out, _ = run(environment, "set", "simulated:0", "latency_ms=20", "--json")
     assert status == 0
     assert json.loads(out) == {"device": "simulated:0", "settings": {"latency_ms": 20}}
-    assert run(environment, "set", "simulated:1", "--rig", NAME)[1] == "latency_ms = 50\n"
+    assert run(environment, "set", "simulated:1", "--rig", NAME)[1] == "latency_ms = 50 ms\n"
     refusals = {
         ("set", "simulated:0", "latency_ms=1"): "out of range: 2 to 1000 ms",
         ("set", "simulated:0", "volts=1"): "no setting 'volts'; there is: latency_ms",
