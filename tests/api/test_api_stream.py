@@ -164,7 +164,7 @@ def test_a_client_that_does_not_read_costs_little_and_catches_up(tmp_path: Path)
         assert stalled._response.connection is not None
         transport = stalled._response.connection.transport
         assert transport is not None
-        transport.pause_reading()  # type: ignore[attr-defined]
+        transport.pause_reading()
         tracemalloc.start()
         try:
             begun, _ = tracemalloc.get_traced_memory()
@@ -176,7 +176,7 @@ def test_a_client_that_does_not_read_costs_little_and_catches_up(tmp_path: Path)
         finally:
             tracemalloc.stop()
         assert most - begun < 3_000_000, "a hundred megabytes were made for it"
-        transport.resume_reading()  # type: ignore[attr-defined]
+        transport.resume_reading()
         seen: list[int] = []
         got = 0
         async with asyncio.timeout(PATIENCE_S):
@@ -207,7 +207,7 @@ def test_one_that_never_reads_is_dropped(tmp_path: Path) -> None:
         assert stalled._response.connection is not None
         transport = stalled._response.connection.transport
         assert transport is not None
-        transport.pause_reading()  # type: ignore[attr-defined]
+        transport.pause_reading()
         async with asyncio.timeout(PATIENCE_S):
             while not stream.dropped:
                 seconds.end()
@@ -263,7 +263,7 @@ def test_a_screen_follows_a_rig_loses_it_and_finds_the_next(tmp_path: Path) -> N
         async with served(tmp_path, socket=path) as (rig, _):
             rig.run.rig.report("info", "the second life")
             await followed.until("back")
-            assert followed.source.lost is None
+            assert not followed.source.lost
             more = followed.source.events_after(events[-1].number)
             assert [event.text for event in more].count("the second life") == 1
             numbers = [event.number for event in followed.source.events_after(0)]
