@@ -7,8 +7,10 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from sv2rig import __version__
 from sv2rig.rig.snapshot import PoolSnapshot
 from sv2rig.tui.text import clock, plain
+from sv2rig.tui.watch import Watch
 from sv2rig.units import duration
 
 
@@ -32,10 +34,20 @@ class Banners(Vertical):
     """The bars, the most urgent one on top."""
 
     def compose(self) -> ComposeResult:
-        for name in ("silent", "block", "pool"):
+        for name in ("silent", "block", "pool", "version"):
             banner = Banner(id=name)
             banner.display = False
             yield banner
+
+    def show(self, watch: Watch) -> bool:
+        """Say what the watch has seen. True if a block's bar has just come up."""
+        rig = watch.rig
+        if rig is None:
+            return False
+        self.silent(watch.silent_s, rig.time)
+        self.pool(rig.pool)
+        self.version(watch.other_version)
+        return self.blocks(watch.new_blocks, rig.blocks_found)
 
     def silent(self, seconds: float | None, last_heard: float) -> None:
         """`seconds` without news; None while there are."""
@@ -61,3 +73,11 @@ class Banners(Vertical):
             detail = plain(about.detail) or "no reason is known"
             words = f"NO POOL, {plain(about.state)}: {detail}"
         self.query_one("#pool", Banner).say(words)
+
+    def version(self, other: str | None) -> None:
+        """The rig is of another version than this screen."""
+        text = other and (
+            f"The rig is sv2rig {plain(other)} and this screen is {__version__}: restart the older "
+            "one.   d dismisses"
+        )
+        self.query_one("#version", Banner).say(text or "")

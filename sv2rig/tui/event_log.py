@@ -24,17 +24,7 @@ class EventLog(RichLog):
         super().__init__(id=id, wrap=True, min_width=0, max_lines=_KEPT, auto_scroll=False)
         self.follow = True
         self._kept: deque[Text] = deque(maxlen=_KEPT)
-        self._last_number = 0
         self._laid_out = (0, 0)  # when last at the end: how far one can scroll, and the height
-
-    @property
-    def last_number(self) -> int:
-        """The number of the newest event seen."""
-        return self._last_number
-
-    def restart(self) -> None:
-        """The rig began anew, and so did its numbers."""
-        self._last_number = 0
 
     def toggle_follow(self) -> None:
         self.follow = not self.follow
@@ -61,14 +51,11 @@ class EventLog(RichLog):
         super().on_resize(event)
         self.call_after_refresh(self.keep_up)
 
-    def add(self, events: Iterable[Event]) -> None:
-        lines = []
-        for event in events:
-            missed = event.number - self._last_number - 1
-            if missed > 0:
-                lines.append(Text(f"         … {missed} earlier events are not kept", DIM))
-            lines.append(event_line(event))
-            self._last_number = event.number
+    def add(self, events: Iterable[Event], missed: int = 0) -> None:
+        """New events, oldest first, before which so many were not kept."""
+        lines = [event_line(event) for event in events]
+        if missed > 0:
+            lines.insert(0, Text(f"         … {missed} earlier events are not kept", DIM))
         self._kept.extend(lines)
         self._write(lines)
 

@@ -109,7 +109,7 @@ async def test_the_cursor_stays_on_its_device_when_rows_move() -> None:
         source.publish(rig(device(0), device(1), device(2, state="DEAD"), device(3)))
         await polled(app, pilot)
         assert app.query_one(DeviceTable).selected() == "simulated:1"
-        assert any("simulated:1 MINING for 6m10s" in line for line in lines(app))
+        assert any("simulated:1 MINING for 6m12s" in line for line in lines(app))
 
 
 async def test_f_holds_the_log_and_catches_up() -> None:

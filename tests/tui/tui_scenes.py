@@ -135,6 +135,7 @@ class Source:
             picture,
             sequence=self.picture.sequence + 1,
             uptime_s=self.picture.uptime_s + seconds,
+            time=self.picture.time + seconds,
         )
 
 
