@@ -194,7 +194,7 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
         ("GET", "/v1/nothing", b"", 404, None, "there is no /v1/nothing"),
         ("GET", "/", b"", 404, None, "there is no /"),
         ("GET", "/v1/devices/%2e%2e%2fsecret", b"", 404, None, "no device ../secret"),
-        ("POST", "/v1/pools/attic/switch", b"", 404, "name", "attic"),
+        ("POST", "/v1/pools/attic/switch", b"", 404, None, "no pool 'attic'"),
         ("POST", "/v1/pools", b"x" * LONGEST_BODY, 400, None, "no JSON"),
         ("POST", "/v1/pools", b"x" * (LONGEST_BODY + 1), 413, None, "at most 65536 bytes"),
     ],
