@@ -55,6 +55,7 @@ class Store:
         self._totals = store_history.totals(connection)
         self._wishes = _read_wishes(connection)
         self._sampler = Sampler()
+        self._closed = False
         self._readers = ThreadPoolExecutor(1, "store-reader")
         self._reading: sqlite3.Connection | None = None
         self._writer = Writer(self._path, connection, keep_days, report, self._begin_anew)
@@ -140,6 +141,9 @@ class Store:
 
     def close(self) -> None:
         """Writes what waits, for at most 5 s, and lets go of the file."""
+        if self._closed:
+            return
+        self._closed = True
         self._readers.submit(self._close_reading).result()
         self._writer.close()
         self._readers.shutdown()

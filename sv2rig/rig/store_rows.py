@@ -103,8 +103,8 @@ class Sampler:
             hardware_errors=int(_since(of.hardware_errors, before[0])),
             comm_errors=int(_since(of.comm_errors, before[1])),
             mined_s=mined_s,
-            hashes=(rate or 0.0) * mined_s,
-            best_difficulty=of.best_difficulty or 0.0,
+            hashes=_finite((rate or 0.0) * mined_s),
+            best_difficulty=_finite(of.best_difficulty or 0.0),
         )
 
 
