@@ -93,8 +93,8 @@ def history(
     db: sqlite3.Connection, device: str | None, since: float, until: float, points: int
 ) -> History:
     """At most `points` spans (1 to MOST_POINTS) from the one with `since` in it to before `until`;
-    they begin at multiples of their length, so that they stay put as time goes on. Spans of a quarter
-    of an hour or more are made of quarters, of which the latest may lack 5 minutes."""
+    they begin at multiples of their length, so that they stay put as time goes on. Spans of a
+    quarter of an hour or more are made of quarters, of which the latest may lack 5 minutes."""
     points = max(1, min(MOST_POINTS, points))
     since, until = (min(max(moment, 0.0), 1e11) for moment in (since, until))
     coarse = (until - since) / points >= QUARTER_MINUTES * 60

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_scene import UTC, device, rig, share
+from store_scene import DISAGREEMENTS, UTC, device, rig, share
 
 from sv2rig.rig.store import Store
 from sv2rig.rig.store_files import FILE, connect
@@ -196,13 +196,6 @@ def test_counters_agree_with_the_log(
             writes.write(Batch([record]))
         assert connection.execute("SELECT count(*) FROM shares").fetchone() == (len(told),)
         assert connection.execute(DISAGREEMENTS).fetchall() == []
-
-
-DISAGREEMENTS = """
-    WITH log AS (SELECT device, pool, sum(verdict = 0), sum(verdict = 1), sum(verdict = 2),
-        sum(verdict = 3), sum(is_block), max(difficulty) FROM shares GROUP BY device, pool)
-    SELECT * FROM (SELECT * FROM log EXCEPT SELECT * FROM share_counts)
-    UNION SELECT * FROM (SELECT * FROM share_counts EXCEPT SELECT * FROM log)"""
 
 
 def _unnumbered(record: object) -> str:
