@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from jsonschema.validators import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema.validators import Draft202012Validator
 
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
