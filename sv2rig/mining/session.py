@@ -280,7 +280,7 @@ class Session:
         """No pool can be tried now: wait for the first back-off to end, or a change."""
         now = self._loop.time()
         due = self._failover.next_try()
-        wait = math.inf if due is None else max(0.0, due - now)
+        wait = math.inf if due is None else due - now
         limit = self._options.give_up_after_s
         is_last = False
         if limit is not None:
@@ -290,6 +290,7 @@ class Session:
                 raise SessionError(f"{self._reason}; giving up after {outage:.0f} s without {what}")
             is_last = limit - outage <= wait  # one last try when the time is up
             wait = min(wait, limit - outage)
+        wait = max(wait, 0.001)  # so that the clock has reached that time, however floats round
         self.state = SessionState.WAITING
         self.detail = self._reason if due is not None else "every pool is disabled"
         self._tell_wait(wait)
