@@ -95,7 +95,7 @@ class Session:
 
     @property
     def transport(self) -> str:
-        """How the pool is reached, in words."""
+        """How the pool is reached."""
         return "Stratum V2 over TCP, Noise NX (secp256k1, EllSwift, ChaCha20-Poly1305, SHA-256)"
 
     @property
@@ -271,7 +271,8 @@ class Session:
                 self._sent_to = (entry, ended.place)
                 self._failover.redirected(name, ended.reason, now)
             case End.REFUSED:
-                self._check_certificate(entry, ended)
+                if isinstance(ended.error, UntimelyCertificateError):
+                    self._report("warning", self._clock.certificate(name, ended.error))
                 if not several and not self._options.never_give_up:
                     raise SessionError(ended.reason)
                 self._failover.refused(name, ended.reason, now)
@@ -316,15 +317,8 @@ class Session:
         job = newest.job if newest else None
         if job is not None and job is not self._checked_job:
             self._checked_job = job
-            self._warn(self._clock.job(self._entry.name, job, now, self._context.utc()))
-
-    def _check_certificate(self, entry: PoolEntry, ended: Ended) -> None:
-        if isinstance(ended.error, UntimelyCertificateError):
-            self._warn(self._clock.certificate(entry.name, ended.error))
-
-    def _warn(self, text: str | None) -> None:
-        if text is not None:
-            self._report("warning", text)
+            utc = self._context.utc()
+            self._report("warning", self._clock.job(self._entry.name, job, now, utc))
 
     # -- better pools
 
@@ -336,21 +330,19 @@ class Session:
             self._probing = self._loop.create_task(self._probe(entry))
 
     async def _probe(self, entry: PoolEntry) -> None:
-        result = await probe(entry, self._connect, self._context.utc)
+        end = await probe(entry, self._connect, self._context.utc)
         now = self._loop.time()
-        if result.how is End.LEFT:
+        if end.how is End.LEFT:
             self._failover.answered(entry, now)
         else:
-            refused = result.how is End.REFUSED
-            self._failover.unanswered(entry, result.reason, refused, now)
+            self._failover.unanswered(entry, end.reason, end.how is End.REFUSED, now)
 
     def _follow(self, now: float) -> None:
         """Leave the pool where another one is to be mined on, or it is no more to be."""
         connection = self._connection
         if connection is None or connection.is_leaving:
             return
-        name = connection.entry.name
-        to = self._failover.leaves_for(now)
+        name, to = connection.entry.name, self._failover.leaves_for(now)
         if to is not None:
             self._report("info", f"leaving pool {name!r} for pool {to.name!r}")
             connection.leave(f"leaving for pool {to.name!r}")
@@ -403,5 +395,6 @@ class Session:
         self._follow(self._loop.time())
         self._called.set()
 
-    def _report(self, level: str, text: str) -> None:
-        self._context.report(level, text, None)
+    def _report(self, level: str, text: str | None) -> None:
+        if text is not None:
+            self._context.report(level, text, None)
