@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -125,6 +127,29 @@ def test_init_where_one_may_not_write(home: Path) -> None:
     status, _, error = run(home, *args)
     assert status == 1
     assert error.startswith(f"sv2rig: {blocker}")
+
+
+def test_a_question_may_be_interrupted(home: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "init"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(home, TERM="dumb"),
+    )
+    os.close(theirs)
+    told = b""
+    while not told.endswith(b": "):
+        told += os.read(ours, 4096)
+    status = None
+    while status is None:  # one that comes just before the read begins waits for the next key
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = process.wait(2.0)
+    assert status == 130
+    os.close(ours)
+    assert not default_path(home).exists()
 
 
 def test_init_asks_on_a_terminal_until_the_answer_is_right(home: Path) -> None:

@@ -15,6 +15,8 @@ from sv2rig.rig.config import load_config
 from sv2rig.rig.config_keys import KEYS, Key, find
 from sv2rig.rig.config_model import ALL_EVENTS, Event, RigConfig
 from sv2rig.rig.config_show import literal, schema
+from sv2rig.rig.happenings import Kind
+from sv2rig.rig.store import KEEP_DAYS
 
 DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -105,4 +107,7 @@ def test_the_limits_are_those_of_the_devices() -> None:
     assert key is not None
     assert key.wanted == f"a number from {LATENCY.minimum} to {LATENCY.maximum}"
     assert key.default == LATENCY.default
-    assert typing.get_args(Event) == ALL_EVENTS
+    history = find(("history", "keep_days"))
+    assert history is not None
+    assert history.default == KEEP_DAYS
+    assert typing.get_args(Event) == ALL_EVENTS == tuple(kind for kind in Kind if kind != "test")
