@@ -171,7 +171,7 @@ class Session:
             judgement = self._context.scheduler.on_solution(device_id, solution, now)
             judgements.append(judgement)
             name = self._found_for(judgement)
-            self._counting.count(device_id, judgement, name, pool is None, now)
+            self._counting.count(device_id, judgement, name, pool is None)
             if judgement.share is not None and pool is not None:
                 pool.submit(device_id, judgement.share, now)
         if pool is not None:
