@@ -36,6 +36,7 @@ class WatchedPool(PoolServer):
     miner with one channel, since begin()."""
 
     url: str
+    port: int
 
     def __init__(self, shares_per_minute: float, ack_seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -74,9 +75,9 @@ class WatchedPool(PoolServer):
 
 @asynccontextmanager
 async def watched_pool(
-    shares_per_minute: float = 6.0, ack_seconds: float = 0.1
+    shares_per_minute: float = 600.0, ack_seconds: float = 0.1, port: int = 0
 ) -> AsyncIterator[WatchedPool]:
-    """Serving on a free port of this machine."""
+    """Serving on this machine, on a free port if none is named."""
     pool = WatchedPool(shares_per_minute, ack_seconds)
     take = AckBatch.take
 
@@ -86,7 +87,8 @@ async def watched_pool(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AckBatch, "take", noted)
-        listener = await listen("127.0.0.1", 0, pool.serve)
+        listener = await listen("127.0.0.1", port, pool.serve)
+        pool.port = int(listener.address.rpartition(":")[2])
         key = PoolKeys(AUTHORITY_SECRET).authority_text
         pool.url = f"stratum2+tcp://{listener.address}/{key}"
         running = asyncio.create_task(pool.run())
