@@ -166,6 +166,7 @@ WRONG: list[tuple[str, str]] = [
     ('[log]\nlevel = "loud"', ':5: log.level: found "loud" (text), wanted one of debug, info, warning, error'),
     ('[hooks]\non = ["blok"]', ':5: hooks.on[0]: found "blok" (text), wanted one of block_found, device_lost, '
      "device_back, hot, pool_down, pool_back"),
+    ('[log]\nlevel = "a\\nb"', ':5: log.level: found "a\\nb" (text), wanted one of debug, info, warning, error'),
     ("[[log]]", ":4: log: found a list, wanted a table"),
     ("[api]\nsocket = 3", ":5: api.socket: found 3, wanted a path in quotes"),
     ('[api]\nlisten = "8080"', ":5: api.listen: found '8080', wanted HOST:PORT, as in 127.0.0.1:4048"),

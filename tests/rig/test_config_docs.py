@@ -11,9 +11,11 @@ import pytest
 
 from sv2rig.cli import mine, output
 from sv2rig.compute.worker import LATENCY
+from sv2rig.mining.failover import FailoverLimits
+from sv2rig.mining.pool_connection import Silence
 from sv2rig.rig.config import load_config
 from sv2rig.rig.config_keys import KEYS, Key, find
-from sv2rig.rig.config_model import ALL_EVENTS, Event, RigConfig
+from sv2rig.rig.config_model import ALL_EVENTS, Event, FailoverConfig, RigConfig
 from sv2rig.rig.config_show import literal, schema
 from sv2rig.rig.happenings import Kind
 from sv2rig.rig.store import KEEP_DAYS
@@ -102,11 +104,18 @@ def test_mine_and_the_file_have_the_same_defaults(option: str, name: str) -> Non
     assert (default or ()) == key.default if name == "use" else default == key.default
 
 
-def test_the_limits_are_those_of_the_devices() -> None:
+def test_limits_and_defaults_are_those_of_the_parts_that_use_them() -> None:
     key = find(("devices", "latency_ms"))
     assert key is not None
     assert key.wanted == f"a number from {LATENCY.minimum} to {LATENCY.maximum}"
     assert key.default == LATENCY.default
+    limits, silence = FailoverLimits(), Silence()
+    assert FailoverConfig() == FailoverConfig(
+        steady_s=limits.steady_s,
+        probe_s=limits.probe_s,
+        silent_job_s=silence.job_s,
+        silent_ack_s=silence.ack_s,
+    )
     history = find(("history", "keep_days"))
     assert history is not None
     assert history.default == KEEP_DAYS
