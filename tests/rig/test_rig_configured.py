@@ -73,7 +73,8 @@ def test_options(tmp_path: Path) -> None:
     assert (boards.start_interval_s, boards.hub_watts) == (3.0, 15.0)
     assert boards.tuning_folder == config.state_dir / "tuning"
     plan = hook_plan(config)
-    assert (plan.command, plan.on) == (("true",), {Kind.HOT})
+    assert plan.command == ("true",)
+    assert plan.on == {Kind.HOT}
 
 
 def test_rolling_off_and_no_boards(tmp_path: Path) -> None:
