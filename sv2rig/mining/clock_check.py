@@ -25,11 +25,12 @@ MEND = "set it (timedatectl set-ntp true)"
 
 class ClockCheck:
     """`error_s`: by how much this machine's clock is ahead of the true time (negative: behind);
-    None where nothing shows that it is off. Each of the methods that look at a pool gives a line
-    to tell people, once."""
+    None where nothing shows that it is off. What looks at a pool gives a line to tell people, once
+    until the clock is set."""
 
     def __init__(self) -> None:
         self.error_s: float | None = None
+        self._jobs_say_so = False
         self._was_told = False
         self._offset: float | None = None
 
@@ -43,7 +44,7 @@ class ClockCheck:
 
     def certificate(self, pool: str, error: UntimelyCertificateError) -> str | None:
         """A pool's certificate is not of this time, says our clock."""
-        self.error_s = error.ahead_s
+        self.error_s, self._jobs_say_so = error.ahead_s, False
         if error.ahead_s < 0:
             return self._told(f"pool {pool} says")
         return self._told(f"the certificate of pool {pool} allows, unless that is out of date")
@@ -53,11 +54,12 @@ class ClockCheck:
         came = utc - (now - job.prevhash_received_at)
         given = job.min_ntime if job.prevhash_ntime is None else job.prevhash_ntime
         if job.min_ntime - utc > AHEAD_S:
-            self.error_s = utc - job.min_ntime
+            self.error_s, self._jobs_say_so = utc - job.min_ntime, True
         elif came - given > BEHIND_S:
-            self.error_s = came - given
+            self.error_s, self._jobs_say_so = came - given, True
         else:
-            return self._fits()
+            self._fits(came - given)
+            return None
         return self._told(f"the jobs of pool {pool} say")
 
     def _told(self, who: str) -> str | None:
@@ -67,12 +69,13 @@ class ClockCheck:
         where = "behind" if self.error_s < 0 else "ahead of"
         return f"this machine's clock is about {_about(self.error_s)} {where} what {who}; {MEND}"
 
-    def _fits(self) -> str | None:
-        self.error_s = None
-        if not self._was_told:
-            return None
-        self._was_told = False
-        return "this machine's clock agrees with what the pool says now"
+    def _fits(self, age_s: float) -> None:
+        """A job whose ntime is `age_s` ago by our clock. Were that ahead as far as a certificate
+        has it, the job would come from the future: the certificate is out of date."""
+        if self.error_s is None:
+            return
+        if self._jobs_say_so or self.error_s - age_s > AHEAD_S:
+            self.error_s = None
 
 
 def _about(seconds: float) -> str:

@@ -96,7 +96,7 @@ class Session:
 
     @property
     def transport(self) -> str:
-        """How the pool is reached, in words."""
+        """How the pool is reached."""
         return "Stratum V2 over TCP, Noise NX (secp256k1, EllSwift, ChaCha20-Poly1305, SHA-256)"
 
     @property
@@ -272,7 +272,8 @@ class Session:
                 self._sent_to = (entry, ended.place)
                 self._failover.redirected(name, ended.reason, now)
             case End.REFUSED:
-                self._check_certificate(entry, ended)
+                if isinstance(ended.error, UntimelyCertificateError):
+                    self._report("warning", self._clock.certificate(name, ended.error))
                 if not several and not self._options.never_give_up:
                     raise SessionError(ended.reason)
                 self._failover.refused(name, ended.reason, now)
@@ -281,7 +282,7 @@ class Session:
         """No pool can be tried now: wait for the first back-off to end, or a change."""
         now = self._loop.time()
         due = self._failover.next_try()
-        wait = math.inf if due is None else max(0.0, due - now)
+        wait = math.inf if due is None else due - now
         limit = self._options.give_up_after_s
         is_last = False
         if limit is not None:
@@ -291,6 +292,7 @@ class Session:
                 raise SessionError(f"{self._reason}; giving up after {outage:.0f} s without {what}")
             is_last = limit - outage <= wait  # one last try when the time is up
             wait = min(wait, limit - outage)
+        wait = max(wait, 0.001)  # so that the clock has reached that time, however floats round
         self.state = SessionState.WAITING
         self.detail = self._reason if due is not None else "every pool is disabled"
         self._tell_wait(wait)
@@ -316,15 +318,8 @@ class Session:
         job = newest.job if newest else None
         if job is not None and job is not self._checked_job:
             self._checked_job = job
-            self._warn(self._clock.job(self._entry.name, job, now, self._context.utc()))
-
-    def _check_certificate(self, entry: PoolEntry, ended: Ended) -> None:
-        if isinstance(ended.error, UntimelyCertificateError):
-            self._warn(self._clock.certificate(entry.name, ended.error))
-
-    def _warn(self, text: str | None) -> None:
-        if text is not None:
-            self._report("warning", text)
+            utc = self._context.utc()
+            self._report("warning", self._clock.job(self._entry.name, job, now, utc))
 
     # -- better pools
 
@@ -336,21 +331,19 @@ class Session:
             self._probing = self._loop.create_task(self._probe(entry))
 
     async def _probe(self, entry: PoolEntry) -> None:
-        result = await probe(entry, self._connect, self._context.utc)
+        end = await probe(entry, self._connect, self._context.utc)
         now = self._loop.time()
-        if result.how is End.LEFT:
+        if end.how is End.LEFT:
             self._failover.answered(entry, now)
         else:
-            refused = result.how is End.REFUSED
-            self._failover.unanswered(entry, result.reason, refused, now)
+            self._failover.unanswered(entry, end.reason, end.how is End.REFUSED, now)
 
     def _follow(self, now: float) -> None:
         """Leave the pool where another one is to be mined on, or it is no more to be."""
         connection = self._connection
         if connection is None or connection.is_leaving:
             return
-        name = connection.entry.name
-        to = self._failover.leaves_for(now)
+        name, to = connection.entry.name, self._failover.leaves_for(now)
         if to is not None:
             self._report("info", f"leaving pool {name!r} for pool {to.name!r}")
             connection.leave(f"leaving for pool {to.name!r}")
@@ -411,5 +404,6 @@ class Session:
         self._follow(self._loop.time())
         self._called.set()
 
-    def _report(self, level: str, text: str) -> None:
-        self._context.report(level, text, None)
+    def _report(self, level: str, text: str | None) -> None:
+        if text is not None:
+            self._context.report(level, text, None)

@@ -373,6 +373,38 @@ def test_a_clock_that_is_behind_is_said_once_and_mining_begins_when_it_is_set() 
     on_farm("a", test)
 
 
+def test_an_expired_certificate_is_the_clocks_fault_only_until_another_pools_job_fits() -> None:
+    async def test(farm: PoolFarm) -> None:
+        farm.serve("a", certified(certificate(AUTHORITY_SECRET, -86400, -7200)))
+        run = rig(farm)
+        farm.serve("b", farm.nets["a"].servers["a.example", 34254])
+        await run.until("waiting")
+        assert run.rig._picture().clock_error_s == pytest.approx(8200, abs=5)
+        assert run.lines.with_words("ahead of what the certificate of pool a allows", "out of date")
+        del farm.nets["b"].servers["b.example", 34254]
+        farm.start("b")
+        await run.sees(mines_on(run, "b"), 700)
+        await asyncio.sleep(2000)
+        assert farm.dialled("a") > 3
+        assert run.rig._picture().clock_error_s is None
+        assert len(run.lines.with_words("clock is about")) == 1
+        await run.stop()
+
+    on_farm("ab", test)
+
+
+def test_a_rig_that_may_give_up_does_so_when_no_pool_worked_for_long() -> None:
+    async def main() -> None:
+        farm = PoolFarm("ab", Clock())
+        began = asyncio.get_running_loop().time()
+        run = Run([LoopDevice()], farm.connect, farm.clock, pools=farm.entries, give_up_after_s=60)
+        assert "giving up after 60 s without any pool" in await run.fails()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(60, abs=2)
+        assert farm.dialled("a") == pytest.approx(farm.dialled("b"), abs=1)
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(
     ("step_s", "words"),
     [
