@@ -105,14 +105,14 @@ async def test_totals_by_device_and_pool_outlive_the_process(store: Store, tmp_p
 
 def test_wishes_outlive_the_process(store: Store, tmp_path: Path) -> None:
     store.keep_settings("icarus:A1", {"frequency_mhz": 200.0, "voltage_mv": 900.0})
-    store.keep_settings("icarus:A1", {"frequency_mhz": 212.5})
+    store.keep_settings("icarus:A1", {"frequency_mhz": 212.5, "fan_percent": 60.0})
     store.keep_disabled("icarus:A1", True)
     store.keep_disabled("cpu:0", True)
     store.keep_disabled("cpu:0", False)
     again = reopened(store, tmp_path)
     try:
         kept = again.settings("icarus:A1")
-        assert kept == {"frequency_mhz": 212.5, "voltage_mv": 900.0}
+        assert kept == {"frequency_mhz": 212.5, "fan_percent": 60.0}  # in place of all before
         assert again.settings("cpu:0") == {}
         assert again.disabled() == {"icarus:A1"}
     finally:
