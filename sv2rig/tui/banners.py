@@ -46,18 +46,19 @@ class Banners(Vertical):
         rig = watch.rig
         if rig is None:
             return False
-        self.silent(watch.silent_s, rig.time)
+        self.silent(watch.silent_s, rig.time, watch.lost)
         self.query_one("#pool", Banner).say(trouble(rig))
         self.version(watch.other_version)
         return self.blocks(watch.new_blocks, rig.blocks_found)
 
-    def silent(self, seconds: float | None, last_heard: float) -> None:
-        """`seconds` without news; None while there are."""
+    def silent(self, seconds: float | None, last_heard: float, lost: str = "") -> None:
+        """`seconds` without news; None while there are. `lost`: why, where that is known."""
+        why = f": {plain(lost)}" if lost else ""
         text = (
             ""
             if seconds is None
             else f"DAEMON LOST for {duration(seconds)}, last news {clock(last_heard)} "
-            f"({offset(last_heard)}), attaches again by itself"
+            f"({offset(last_heard)}), attaches again by itself{why}"
         )
         self.query_one("#silent", Banner).say(text)
 

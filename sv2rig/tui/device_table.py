@@ -35,12 +35,20 @@ class DeviceTable(ScrollView, can_focus=True):
         Binding("down,j", "move(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("enter", "choose", "Detail", show=False),
         Binding("home,ctrl+home", "move(-1000000)", "First", show=False),
         Binding("end,ctrl+end", "move(1000000)", "Last", show=False),
     ]
 
     class Moved(Message):
         """The cursor stands on another device."""
+
+    class Chosen(Message):
+        """Enter on a device, or a click on the one under the cursor."""
+
+        def __init__(self, device_id: str) -> None:
+            super().__init__()
+            self.device_id = device_id
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -193,6 +201,15 @@ class DeviceTable(ScrollView, can_focus=True):
     def action_page(self, pages: int) -> None:
         self._move_to(self._cursor + pages * max(self.size.height - 1, 1))
 
+    def action_choose(self) -> None:
+        selected = self.selected()
+        if selected is not None:
+            self.post_message(self.Chosen(selected))
+
     def on_click(self, event: events.Click) -> None:
-        if event.y > 0:
-            self._move_to(round(self.scroll_y) + event.y - 1)
+        row = round(self.scroll_y) + event.y - self.gutter.top - 1
+        if not 0 <= row < len(self._rows):
+            return
+        if row == self._cursor:
+            self.action_choose()
+        self._move_to(row)

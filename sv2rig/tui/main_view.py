@@ -37,7 +37,7 @@ class MainView(Vertical):
         yield Banners(id="banners")
         with Horizontal(id="top"):
             yield Panel(id="rates")
-            yield Panel(id="pools")
+            yield Panel(id="pool-panel")
         with Vertical(id="body"):
             yield DeviceTable(id="devices")
             yield Panel(id="detail")
@@ -85,7 +85,7 @@ class MainView(Vertical):
         size = panel.content_size
         panel.border_title, lines = panels.rates(self._watch.rates, rig, size.width, size.height)
         panel.show(lines)
-        panel = self._panel("pools")
+        panel = self._panel("pool-panel")
         size = panel.content_size
         panel.border_title, lines = pools(self._watch, rig, size.width, size.height)
         panel.show(lines)
