@@ -21,6 +21,7 @@ from sv2rig.cli import (
     pool,
     safe_off,
     selftest,
+    top,
     udev,
 )
 from sv2rig.cli.output import EXIT_FAILED, UserError
@@ -43,6 +44,7 @@ udev_app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
+app.command("top")(top.top)
 app.command("devices")(devices.devices)
 app.command("set")(control.set_values)
 app.command("identify")(control.identify)

@@ -44,17 +44,18 @@ class Banners(Vertical):
         rig = watch.rig
         if rig is None:
             return False
-        self.silent(watch.silent_s, rig.time)
+        self.silent(watch.silent_s, rig.time, watch.lost)
         self.pool(rig.pool)
         self.version(watch.other_version)
         return self.blocks(watch.new_blocks, rig.blocks_found)
 
-    def silent(self, seconds: float | None, last_heard: float) -> None:
+    def silent(self, seconds: float | None, last_heard: float, lost: str = "") -> None:
         """`seconds` without news; None while there are."""
+        why = f" ({plain(lost)})" if lost else ""
         text = (
             ""
             if seconds is None
-            else f"THE RIG IS NOT ANSWERING: no news for {duration(seconds)}; "
+            else f"THE RIG IS NOT ANSWERING: no news for {duration(seconds)}{why}; "
             f"what you see is of {clock(last_heard)}"
         )
         self.query_one("#silent", Banner).say(text)

@@ -59,6 +59,11 @@ class EventLog(RichLog):
         self._kept.extend(lines)
         self._write(lines)
 
+    def empty(self) -> None:
+        """Forget all lines."""
+        self._kept.clear()
+        self.rewrap()
+
     def rewrap(self) -> None:
         """Write all lines again, for another width."""
         follow = self.follow
