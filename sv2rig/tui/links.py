@@ -129,7 +129,7 @@ def _result(status: int, body: bytes) -> Any:
 class _Relayed(msgspec.Struct):
     """One line of a relaying program."""
 
-    message: msgspec.Raw | None = None
+    message: msgspec.Raw = msgspec.Raw()
     lost: str | None = None
     id: int | None = None
     result: Any = None
@@ -202,7 +202,7 @@ class CommandLink:
             return None
         if said.lost is not None:
             return Lost(said.lost)
-        if said.message is not None:
+        if bytes(said.message):
             return bytes(said.message)
         answer = None if said.id is None else self._waiting.get(said.id)
         if answer is not None and not answer.done():

@@ -73,15 +73,16 @@ def test_a_feed_keeps_a_bounded_number() -> None:
 def test_silence_is_told_by_the_feed() -> None:
     now = 100.0
     feed = Feed(lambda: now)
+    told = []
     feed.take(message(1))
-    now += 4.9
-    assert feed.silent_s is None
-    now += 0.1
-    assert feed.silent_s == pytest.approx(5.0)
+    for seconds in (0, 4.9, 0.1, 1):
+        now += seconds
+        told.append(feed.silent_s)
     feed.take(message(2))
-    assert feed.silent_s is None
+    told.append(feed.silent_s)
     feed.lose("it has gone")
-    assert feed.silent_s == 0.0
+    told.append(feed.silent_s)
+    assert told == [None, None, pytest.approx(5), pytest.approx(6), None, 0]
     assert feed.lost == "it has gone"
 
 
