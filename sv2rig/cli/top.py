@@ -154,7 +154,7 @@ async def _show_live(
     from sv2rig.tui.live import first_picture
 
     if not (view.once or view.json):
-        import sv2rig.tui.app  # noqa: F401  (takes a while: as long as the rig needs to answer)
+        import sv2rig.tui.operated  # noqa: F401  (takes a while: as long as the rig needs to answer)
     await first_picture(feed, following)
     if view.json:
         if not view.once:
@@ -162,10 +162,10 @@ async def _show_live(
     elif view.once:
         await _print_screen(feed)
     else:
-        from sv2rig.tui.app import RigScreen
+        from sv2rig.tui.operated import OperatedRig
 
         voice.muted = True
-        await _run_screen(RigScreen(feed, on_quit=None, control=link), following)
+        await _run_screen(OperatedRig(feed, link=link, ends_rig=view.ends_rig), following)
 
 
 async def _print_screen(source: SnapshotSource) -> None:
