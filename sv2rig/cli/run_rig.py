@@ -170,7 +170,7 @@ async def run_rig(
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
     rig = make_rig(devices, url, options, log.event, waits)
-    async with _controlled(rig), _plugged(rig, boards):
+    async with _controlled(rig, stop), _plugged(rig, boards):
         return await _run_until_stopped(rig, stop, show, log)
 
 
@@ -198,16 +198,21 @@ async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _controlled(rig: Rig) -> AsyncIterator[None]:
-    """With a control socket, if one can be had: the rig mines without it too."""
-    from sv2rig.rig.control import ControlError, control_socket
+async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
+    """With the API on a socket, if one can be had: the rig mines without it too."""
+    from sv2rig.api.places import ApiOptions, ApiStartError
+    from sv2rig.api.rig import ApiRig
+    from sv2rig.api.server import serve_api
+    from sv2rig.rig.commands import Commands
     from sv2rig.rig.runtime_folder import runtime_folder
 
-    folder = runtime_folder(os.environ, os.getuid())
+    commands = Commands(rig, pools=None, quit=stop.set)
+    api = ApiRig(socket.gethostname(), rig, commands, rig.report)
+    options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(control_socket(rig, socket.gethostname(), folder))
-        except ControlError as error:
+            await stack.enter_async_context(serve_api(api, options))
+        except ApiStartError as error:
             rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
         yield
 
