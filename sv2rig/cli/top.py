@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sv2rig.cli.control import socket_of
 from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
 
 if TYPE_CHECKING:
@@ -91,10 +92,9 @@ def top(
     elif ssh is not None:
         asyncio.run(_live(_ssh_link(ssh, ssh_command, rig, voice), view, record, voice))
     else:
-        from sv2rig.cli.find_rig import find_rig
         from sv2rig.tui.links import SocketLink
 
-        link = SocketLink(socket or find_rig(rig))
+        link = SocketLink(socket_of(rig, socket))
         asyncio.run(_relay(link) if stdio else _live(link, view, record, voice))
 
 

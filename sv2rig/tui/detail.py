@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import quote
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer
 
+from sv2rig.api.client import device_path
 from sv2rig.rig.snapshot import DeviceSnapshot, RigSnapshot
 from sv2rig.tui.device_history import READINGS, Sample, joined, spark
 from sv2rig.tui.dialogs import Ask
@@ -84,8 +86,6 @@ class DeviceScreen(Screen[None]):
         self.run_worker(self._fetch_history(), group="history", exclusive=True)
 
     async def _fetch_settings(self) -> None:
-        from sv2rig.tui.operated import device_path
-
         try:
             found = await self._app.link.ask("GET", device_path(self.device_id))
         except (RefusedError, LinkError) as error:
@@ -100,7 +100,7 @@ class DeviceScreen(Screen[None]):
         rig = self._app.seen.rig
         until = rig.time if rig is not None else 0.0
         query = (
-            f"/v1/history?device={self._quoted()}&since={until - self._span_s:.0f}"
+            f"/v1/history?device={quote(self.device_id, safe='')}&since={until - self._span_s:.0f}"
             f"&until={until:.0f}&points=300"
         )
         try:
@@ -110,11 +110,6 @@ class DeviceScreen(Screen[None]):
         except (RefusedError, LinkError) as error:
             self._stored, self._stored_words = (), str(error)
         self.draw(self._app.seen)
-
-    def _quoted(self) -> str:
-        from urllib.parse import quote
-
-        return quote(self.device_id, safe="")
 
     # -- drawing
 
@@ -171,8 +166,6 @@ class DeviceScreen(Screen[None]):
         )
 
         async def done(values: list[str]) -> str | None:
-            from sv2rig.tui.operated import device_path
-
             try:
                 value = float(values[0])
             except ValueError:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from sv2rig import __version__
+from sv2rig.api.messages import StreamMessage as StreamMessage
 from sv2rig.rig.snapshot import SCHEMA, Event, Numbered, RigSnapshot, ShareRecord
 
 KEPT = 2000  # events, and shares
@@ -27,14 +28,6 @@ class FeedError(Exception):
 
 class SchemaError(FeedError):
     """The rig speaks another schema than this screen, so that nothing it says can be shown."""
-
-
-class StreamMessage(msgspec.Struct, frozen=True):
-    """One second of a rig."""
-
-    snapshot: RigSnapshot
-    events: tuple[Event, ...] = ()
-    shares: tuple[ShareRecord, ...] = ()
 
 
 class _Heading(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 LONGEST_MESSAGE = 64 * 1024 * 1024  # the first one brings the backlog
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 40.0  # a command may take 30 s
 RETRY_S = 1.0
 
 

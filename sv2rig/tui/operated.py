@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from sv2rig.api.client import device_path
 from sv2rig.rig.snapshot import DeviceSnapshot, SnapshotSource
 from sv2rig.tui.app import RigScreen
 from sv2rig.tui.device_history import DeviceHistory
@@ -188,11 +188,6 @@ class OperatedRig(RigScreen):
 
     async def action_stop_rig(self) -> None:
         await self.action_quit()
-
-
-def device_path(device_id: str, verb: str = "") -> str:
-    """The API's path of a device, or of what is done to it."""
-    return "/".join(filter(None, ("/v1/devices", quote(device_id, safe=""), verb)))
 
 
 def next_frequency(settings: list[dict[str, Any]], direction: int) -> tuple[str, float] | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from sv2rig.api.client import device_path, pool_path
 from sv2rig.rig.snapshot import DeviceSnapshot
-from sv2rig.tui.pool_pane import pool_path
 from sv2rig.tui.text import plain
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ def all_entries(app: OperatedRig) -> Iterator[Entry]:
 
 def device_entries(app: OperatedRig, device: DeviceSnapshot) -> Iterator[Entry]:
     """What can be done to one device."""
-    from sv2rig.tui.operated import device_path
 
     def entry(verb: str, words: str) -> Entry:
         return Entry(f"{verb} {device.id}", words, partial(app.command_device, device.id, verb))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
-from urllib.parse import quote
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer
 
+from sv2rig.api.client import pool_path
 from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
 from sv2rig.tui.dialogs import Ask
 from sv2rig.tui.panels import Panel, note, since
@@ -153,11 +153,6 @@ class PoolScreen(Screen[None]):
             ("user, in the pool's words who is paid", rig.pool.user if rig is not None else ""),
         ]
         self.app.push_screen(Ask("add a pool", lines, done))
-
-
-def pool_path(name: str, verb: str = "") -> str:
-    """The API's path of a pool, or of what is done to it."""
-    return "/".join(filter(None, ("/v1/pools", quote(name, safe=""), verb)))
 
 
 def pool_row(place: int, pool: PoolStanding, rig: RigSnapshot) -> tuple[Text, ...]:
