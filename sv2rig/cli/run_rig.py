@@ -207,7 +207,7 @@ async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
     from sv2rig.rig.runtime_folder import runtime_folder
 
     commands = Commands(rig, pools=None, quit=stop.set)
-    api = ApiRig(socket.gethostname(), rig, commands, rig.report)
+    api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
     options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:
         try:

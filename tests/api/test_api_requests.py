@@ -130,13 +130,16 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
         client.get("/v1/pools")
         client.post("/v1/quit")
 
-    def main() -> list[str]:
-        with_rig(tmp_path, lambda rig, client: (rigs.append(rig), act(rig, client))[1])
-        return [text for text in rigs[0].run.lines.of("info") if text.startswith("uid ")]
-
     rigs: list[ARig] = []
+
+    def main(rig: ARig, client: RigClient) -> None:
+        rigs.append(rig)
+        act(rig, client)
+
+    with_rig(tmp_path, main)
+    lines = [text for text in rigs[0].run.lines.of("info") if text.startswith("uid ")]
     who = f"uid {os.getuid()}"
-    *commands, last = main()
+    *commands, last = lines
     assert last == f"{who}: quit"
     assert commands == [
         f"{who}: pause all",
