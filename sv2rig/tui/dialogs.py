@@ -19,7 +19,7 @@ _CSS = """
     width: 72; max-width: 100%; height: auto; border: solid #8a8a8a; background: #1c1c1c;
     padding: 0 1;
 }}
-{name} Input {{ border: none; height: 1; padding: 0; background: #303030; margin-bottom: 1; }}
+{name} Input {{ height: 1; background: #303030; margin-bottom: 1; }}
 {name} .refused {{ color: #ff6b6b; }}
 """
 
@@ -69,7 +69,7 @@ class Ask(ModalScreen[None]):
             box.border_title = Content(self._title)
             for label, value in self._lines:
                 yield Static(Content(label))
-                yield Input(value, select_on_focus=True)
+                yield Input(value, select_on_focus=True, compact=True)
             yield Static("", classes="refused", markup=False)
             yield Static(Content("enter: next or done   esc: leave it"))
 
