@@ -14,12 +14,14 @@ from textual.widgets import DataTable, Footer
 
 from sv2rig.api.client import device_path
 from sv2rig.rig.snapshot import DeviceSnapshot, RigSnapshot
+from sv2rig.tui.device_columns import backend_of, why
 from sv2rig.tui.device_history import READINGS, Sample, joined, spark
 from sv2rig.tui.dialogs import Ask
 from sv2rig.tui.links import LinkError, RefusedError
-from sv2rig.tui.panels import Panel, backend_of, labelled, note, since, why
-from sv2rig.tui.states import DIM, GOOD, look
-from sv2rig.tui.text import UNKNOWN, fit, plain, quantity
+from sv2rig.tui.panels import Panel, labelled, note
+from sv2rig.tui.states import DIM, GOOD, device_look, word
+from sv2rig.tui.text import UNKNOWN, fit, plain, quantity, since
+from sv2rig.tui.themes import palette_of
 from sv2rig.tui.watch import Watch
 from sv2rig.units import difficulty, duration, hashrate
 
@@ -37,8 +39,8 @@ class DeviceScreen(Screen[None]):
 
     DEFAULT_CSS = """
     #device-facts { height: 5; padding: 0 1; }
-    #device-history { height: 6; border-top: solid #4e4e4e; padding: 0 1; }
-    #device-settings { height: 1fr; border-top: solid #4e4e4e; background: #121212; }
+    #device-history { height: 6; border-top: solid $foreground 35%; padding: 0 1; }
+    #device-settings { height: 1fr; border-top: solid $foreground 35%; background: $background; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.pop_screen", "Back"),
@@ -138,13 +140,14 @@ class DeviceScreen(Screen[None]):
         table = self._table()
         row = table.cursor_row
         table.clear()
+        paint = palette_of(self.app).paint
         for setting in self._settings:
             unit = plain(setting["unit"])
             table.add_row(
                 Text(plain(setting["name"])),
                 Text(f"{setting['value']:g} {unit}", "bold"),
-                Text(f"{setting['minimum']:g} to {setting['maximum']:g}", DIM),
-                Text(plain(setting["help"]), DIM),
+                paint(Text(f"{setting['minimum']:g} to {setting['maximum']:g}", DIM)),
+                paint(Text(plain(setting["help"]), DIM)),
                 key=setting["name"],
             )
         table.move_cursor(row=min(row, max(len(self._settings) - 1, 0)))
@@ -190,14 +193,10 @@ def stored_samples(points: Sequence[dict[str, Any]]) -> tuple[Sample, ...]:
 
 def facts(device: DeviceSnapshot, rig: RigSnapshot, width: int) -> list[Text]:
     """Five lines: state and why, what it is, what it reads, what it has done."""
-    mark, colour = look(device.state)
-    wishes = [
-        word for word, on in (("PAUSED", device.paused), ("DISABLED", not device.enabled)) if on
-    ]
+    mark, role = device_look(device)
     state = Text.assemble(
-        (f"{mark} {plain(device.id)} {plain(device.state)}", f"bold {colour}"),
+        (f"{mark} {plain(device.id)} {plain(word(device))}", f"bold {role}"),
         (f" for {since(device.since, rig.time)}", DIM),
-        *((f"  {word}", "bold") for word in wishes),
         f": {why(device)}" if why(device) else "",
     )
     shares, last = device.shares, since(device.last_share, rig.time)

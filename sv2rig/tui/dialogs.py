@@ -14,13 +14,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 _CSS = """
-{name} {{ align: center middle; background: #000000 60%; }}
+{name} {{ align: center middle; background: $background 60%; }}
 {name} > Vertical {{
-    width: 72; max-width: 100%; height: auto; border: solid #8a8a8a; background: #1c1c1c;
+    width: 72; max-width: 100%; height: auto; border: solid $foreground 60%; background: $surface;
     padding: 0 1;
 }}
-{name} Input {{ height: 1; background: #303030; margin-bottom: 1; }}
-{name} .refused {{ color: #ff6b6b; }}
+{name} Input {{ height: 1; background: $panel; margin-bottom: 1; }}
+{name} .refused {{ color: $error; }}
 """
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from sv2rig.api.client import device_path
 from sv2rig.rig.snapshot import DeviceSnapshot, SnapshotSource
@@ -18,6 +17,7 @@ from sv2rig.tui.links import Link, LinkError, RefusedError
 
 _STEPS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0)
 _DEVICE_ACTIONS = ("switch", "step", "identify", "reset", "detail")
+_MAIN_ACTIONS = ("order", "filter", "troubled_only", "follow", "level", "swap")
 
 
 class OperatedRig(RigScreen):
@@ -120,6 +120,8 @@ class OperatedRig(RigScreen):
         if action in _DEVICE_ACTIONS:
             on_main = self.screen is self.screen_stack[0]
             return on_main or (action != "detail" and hasattr(self.screen, "device_id"))
+        if action in _MAIN_ACTIONS and self.screen is not self.screen_stack[0]:
+            return False
         if action in ("detach", "stop_rig"):
             return (action == "stop_rig") == self.ends_rig
         return super().check_action(action, parameters)
@@ -168,9 +170,8 @@ class OperatedRig(RigScreen):
         if (device := self.target) is not None:
             self.show_device(device.id)
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        if isinstance(event.data_table, DeviceTable):
-            self.action_detail()
+    def on_device_table_chosen(self, event: DeviceTable.Chosen) -> None:
+        self.show_device(event.device_id)
 
     def show_device(self, device_id: str) -> None:
         from sv2rig.tui.detail import DeviceScreen

@@ -13,22 +13,16 @@ from textual.widgets import DataTable, Footer
 from sv2rig.api.client import pool_path
 from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
 from sv2rig.tui.dialogs import Ask
-from sv2rig.tui.panels import Panel, note, since
-from sv2rig.tui.states import BAD, CALM, DIM, GOOD, WARN
-from sv2rig.tui.text import UNKNOWN, cell, fit, plain, short_url
+from sv2rig.tui.panels import Panel, note
+from sv2rig.tui.pool_lines import standings
+from sv2rig.tui.states import DIM, look
+from sv2rig.tui.text import UNKNOWN, cell, fit, plain, short_url, since
+from sv2rig.tui.themes import palette_of
 from sv2rig.tui.watch import Watch
 
 if TYPE_CHECKING:
     from sv2rig.tui.operated import OperatedRig
 
-_LOOKS = {
-    "mining": ("●", GOOD),
-    "standby": ("○", CALM),
-    "connecting": ("○", CALM),
-    "disabled": ("–", DIM),
-    "down": ("✗", BAD),
-    "refused": ("✗", BAD),
-}
 _WIDTHS = {"order": 3, "name": 14, "state": 13, "for": 8, "answered": 9, "user": 18}
 
 
@@ -36,8 +30,8 @@ class PoolScreen(Screen[None]):
     """Every pool of the rig, a row each."""
 
     DEFAULT_CSS = """
-    #pools { height: 1fr; border-top: solid #4e4e4e; background: #121212; }
-    #pool-facts { height: 3; border-top: solid #4e4e4e; padding: 0 1; text-wrap: wrap; }
+    #pools { height: 1fr; border-top: solid $foreground 35%; background: $background; }
+    #pool-facts { height: 3; border-top: solid $foreground 35%; padding: 0 1; text-wrap: wrap; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.pop_screen", "Back"),
@@ -75,8 +69,12 @@ class PoolScreen(Screen[None]):
         """A new picture."""
         if watch.rig is None or not self.is_mounted:
             return
-        self._pools = watch.rig.pools
-        rows = [pool_row(place, pool, watch.rig) for place, pool in enumerate(self._pools, 1)]
+        self._pools = standings(watch.rig)
+        paint = palette_of(self.app).paint
+        rows = [
+            tuple(map(paint, pool_row(place, pool, watch.rig)))
+            for place, pool in enumerate(self._pools, 1)
+        ]
         table = self._table()
         table.border_title = f"pools {len(rows)}, the preferred one first"
         if rows != self._shown:
@@ -157,7 +155,7 @@ class PoolScreen(Screen[None]):
 
 def pool_row(place: int, pool: PoolStanding, rig: RigSnapshot) -> tuple[Text, ...]:
     """A pool's cells."""
-    mark, colour = _LOOKS.get(pool.state, ("▲", WARN))
+    mark, role = look(pool.state)
     answered = since(pool.probed, rig.time)
     texts = {
         "order": str(place),
@@ -168,9 +166,7 @@ def pool_row(place: int, pool: PoolStanding, rig: RigSnapshot) -> tuple[Text, ..
         "user": plain(pool.user),
     }
     cells = [
-        Text(
-            cell(text, _WIDTHS[key]), colour if key == "state" else "bold" if pool.is_active else ""
-        )
+        Text(cell(text, _WIDTHS[key]), role if key == "state" else "bold" if pool.is_active else "")
         for key, text in texts.items()
     ]
     return (*cells, Text(short_url(pool.url, 100), DIM))

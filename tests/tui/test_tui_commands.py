@@ -198,7 +198,7 @@ async def test_pools_are_switched_ordered_added_and_removed() -> None:
         await polled(app, pilot)
         await pilot.press("P")
         shown = await settled(app, pilot)
-        assert any("home" in line and "✗ down" in line for line in shown)
+        assert any("home" in line and "✖ down" in line for line in shown)
         assert any("connection refused" in line for line in shown)
         await pilot.press("enter", "e", "down", "down", "s", "e", "K", "x", "y", "p")
         await settled(app, pilot)
