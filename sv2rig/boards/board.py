@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar
 
-from sv2rig.boards.life import SECURE_S, BoardLife
+from sv2rig.boards.life import SECURE_S, STARTING, BoardLife
 from sv2rig.boards.line import BoardError, LineLostError, LineProfile
 from sv2rig.boards.plug import Plug as Plug
 from sv2rig.devices.device import (
     Capabilities,
     DeviceInfo,
     DeviceSink,
+    DeviceState,
+    ResetRefusedError,
     Setting,
     Shape,
     Telemetry,
@@ -75,6 +77,9 @@ class Board(BoardLife):
             settings=self.settings,
             rated_hs=self.rate_hs,
             emulated=claims is not None,
+            port=next((port.path for port in self.plug.sighting.ports), None)
+            or self.plug.sighting.usb_path,
+            hot_c=self.plug.thermal.limits.throttle_c if self.plug.thermal else None,
         )
 
     def start(self, sink: DeviceSink) -> None:
@@ -147,6 +152,22 @@ class Board(BoardLife):
         if type(self).show_itself is BoardLife.show_itself:
             raise BoardError(NO_LIGHT)
         self._wants_shown = True
+        self._wake.set()
+
+    def reset(self) -> None:
+        """Start it anew, be it dead, cut off or at work. ResetRefusedError says why not."""
+        supervisor, thermal, now = self.plug.supervisor, self.plug.thermal, self._loop.time()
+        if self._life is None or self._life.done() or self._is_stopping or self._lost is not None:
+            raise ResetRefusedError("it is not at work on its port: plug it in anew")
+        if supervisor.state in STARTING:
+            raise ResetRefusedError(f"it is starting up already: {supervisor.reason}")
+        if supervisor.state is DeviceState.COOLDOWN:
+            raise ResetRefusedError(f"it starts by itself when it is cool: {supervisor.reason}")
+        if thermal is not None:
+            thermal.clear_cut_off(now)
+            supervisor.heat(now, thermal.heat)
+        supervisor.revive(now)
+        self._settle()
         self._wake.set()
 
     # -- Host (what the engine speaks to)

@@ -194,6 +194,21 @@ class PushDevice:
         if self._thread is not None:
             self._thread.join(_STOP_S)
 
+    def anew(self) -> PushDevice | None:
+        """The same device once more; None while this one's thread has not ended: it may hang."""
+        if self._thread is not None and self._thread.is_alive():
+            return None
+        return PushDevice(
+            self._info.device_id,
+            self._info.backend,
+            self._info.name,
+            self._factory,
+            latency_ms=self.latency_ms,
+            version_bits=self._info.capabilities.version_bits,
+            telemetry=self._read_telemetry,
+            clock=self._clock,
+        )
+
     # On the device's thread
 
     def _run(self) -> None:

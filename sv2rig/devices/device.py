@@ -80,6 +80,7 @@ class DeviceInfo:
 
     `rated_hs`: the hash rate expected of it, where that is known before it has hashed; its rate is
     then what its proved solutions show, not a counter of its own. `emulated`: it is no hardware.
+    `port`: where it is plugged in. `hot_c`: the temperature from which it is throttled.
     """
 
     device_id: str
@@ -90,6 +91,8 @@ class DeviceInfo:
     settings: tuple[Setting, ...] = ()
     rated_hs: float | None = None
     emulated: bool = False
+    port: str | None = None
+    hot_c: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,28 @@ class Tunable(Protocol):
     def tune(self, goal: str, limits: Mapping[str, float]) -> None:
         """Begins to look for the most "hashrate" or the best "efficiency" within limits by name,
         as maximum_temperature_c; ValueError says why it cannot."""
+
+
+class ResetRefusedError(Exception):
+    """A device cannot be reset, and why."""
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """A device that can start anew by itself."""
+
+    def reset(self) -> None:
+        """Begins, from any state: what it was stopped for is forgiven. ResetRefusedError says why
+        it cannot."""
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A device that is bound to no plug: another of the same id can follow it."""
+
+    def anew(self) -> Device | None:
+        """The same device with the same settings once more, not started; None while the present
+        one has not ended after its stop()."""
 
 
 @runtime_checkable

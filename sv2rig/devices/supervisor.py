@@ -146,10 +146,11 @@ class Supervisor:
             self._to(now, S.LOST, reason)
 
     def revive(self, now: float) -> None:
-        """A person says: start it again, whatever was."""
+        """A person says: start it again, whatever was, and also if it runs."""
         self.failures = 0
         self._cut_off = self._retry_at = None
-        if self.state in (S.DEAD, S.SICK):
+        if self.state in (S.DEAD, S.SICK) or self.state in RUNNING:
+            self._watch.clear(now)
             self._begin_again(now, "started by hand")
 
     def on_time(self, now: float) -> Decision | None:
@@ -218,7 +219,7 @@ class Supervisor:
     def _stop_for_good(self, now: float, fault: Fault) -> None:
         self._watch.clear(now)
         self._retry_at = None
-        words = f"cut off: {fault.reason}; find the cause, then restart the rig"
+        words = f"cut off: {fault.reason}; find the cause, then reset it"
         self._to(now, S.DEAD, words)
 
     def _cooled(self, now: float) -> None:

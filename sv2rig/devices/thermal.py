@@ -82,7 +82,7 @@ class Thermal:
     """
 
     def __init__(self, limits: ThermalLimits, now: float) -> None:
-        self._limits = limits
+        self.limits = limits
         self._read_at = now  # of the last good reading; at first, of none
         self._bad_in_row = 0
         self._cut_off_in_row = 0
@@ -105,7 +105,7 @@ class Thermal:
 
     def on_time(self, now: float) -> Heat:
         """The verdict now: a sensor that fell silent is noticed here."""
-        limits = self._limits
+        limits = self.limits
         silent_s = now - self._read_at
         if silent_s > limits.stale_s:
             self.temperature_c = None
@@ -128,21 +128,21 @@ class Thermal:
             self._enter(now, HeatLevel.COOLDOWN, "cleared by hand; not yet known to be cool")
 
     def _readable(self, celsius: float) -> bool:
-        low, high = self._limits.readable_c
+        low, high = self.limits.readable_c
         return low <= celsius <= high  # false for NaN too
 
     def _bad(self, now: float, celsius: float | None) -> None:
         self._bad_in_row += 1
-        if self._bad_in_row >= self._limits.bad_readings:
+        if self._bad_in_row >= self.limits.bad_readings:
             last = "none" if celsius is None else f"{celsius:g} °C"
             self._cool_down(
                 now,
-                f"{self._limits.bad_readings} bad temperature readings in a row (the last: {last})",
+                f"{self.limits.bad_readings} bad temperature readings in a row (the last: {last})",
             )
         self.on_time(now)
 
     def _good(self, now: float, celsius: float) -> None:
-        limits = self._limits
+        limits = self.limits
         self._cut_off_in_row = self._cut_off_in_row + 1 if celsius >= limits.cut_off_c else 0
         if self.heat.level is HeatLevel.CUT_OFF:
             return
@@ -164,7 +164,7 @@ class Thermal:
             self._enter(now, HeatLevel.COOLDOWN, reason)
 
     def _leave_cooldown(self, now: float, celsius: float) -> None:
-        limits = self._limits
+        limits = self.limits
         long_enough = now - self._level_since >= limits.shortest_cooldown_s
         if celsius <= limits.cooled_c and long_enough:
             # It was too hot at what it did, so it begins a step below that.
@@ -172,7 +172,7 @@ class Thermal:
             self._set_factor(now, factor, celsius)
 
     def _step_down(self, now: float, celsius: float) -> None:
-        limits = self._limits
+        limits = self.limits
         first = self.heat.level is HeatLevel.NORMAL
         if not first and now - self._stepped_at < limits.step_down_every_s:
             return
@@ -182,11 +182,11 @@ class Thermal:
 
     def _step_up(self, now: float, celsius: float) -> None:
         throttled = self.heat.level is HeatLevel.THROTTLE
-        if throttled and now - self._stepped_at >= self._limits.step_up_every_s:
-            self._set_factor(now, min(self._factor + self._limits.step, 1.0), celsius)
+        if throttled and now - self._stepped_at >= self.limits.step_up_every_s:
+            self._set_factor(now, min(self._factor + self.limits.step, 1.0), celsius)
 
     def _set_factor(self, now: float, factor: float, celsius: float) -> None:
-        limits = self._limits
+        limits = self.limits
         self._factor = 1.0 if factor > 1 - limits.step / 1000 else factor
         self._stepped_at = now
         if self._factor < 1:

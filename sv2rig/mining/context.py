@@ -11,6 +11,28 @@ from sv2rig.mining.tally import Tallies
 Report = Callable[[str, str, str | None], None]
 
 
+@dataclass(frozen=True, slots=True)
+class ShareDone:
+    """A share and what became of it. `verdict`: "accepted", "rejected", "stale" or
+    "unacknowledged". `hash_value` is a little-endian integer, `target` what its job asked for;
+    `sent_utc` is Unix seconds, of when it was found where it was never sent. `latency_s`: until it
+    was answered, which pools do in batches; None without an answer. `pool` is the entry's name."""
+
+    device_id: str
+    pool: str
+    verdict: str
+    hash_value: int
+    target: int
+    sent_utc: float
+    latency_s: float | None = None
+    is_block: bool = False
+    reason: str = ""
+
+
+def _to_nobody(_done: ShareDone) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class MiningContext:
     """The scheduler, the tallies, and three ways out.
@@ -26,6 +48,7 @@ class MiningContext:
     utc: Callable[[], float]
     tallies: Tallies = field(default_factory=Tallies)
     rates: dict[str, float] = field(default_factory=dict)
+    share_done: Callable[[ShareDone], None] = _to_nobody
 
     def rate_of(self, device_ids: Iterable[str]) -> float:
         """The sum over these devices; those whose rate is unknown count nothing."""

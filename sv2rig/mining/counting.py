@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sv2rig.mining.context import MiningContext
 from sv2rig.mining.judgement import Judgement, Verdict
-from sv2rig.quota import LineQuota
 
 
 class Counting:
@@ -12,7 +11,6 @@ class Counting:
 
     def __init__(self, context: MiningContext) -> None:
         self._context = context
-        self._hardware_lines: dict[str, LineQuota] = {}
 
     def count(self, device_id: str, judgement: Judgement, pool_is_away: bool, now: float) -> None:
         """One judgement of a Solution of this device."""
@@ -24,10 +22,7 @@ class Counting:
                 self._count_stale(device_id, judgement, pool_is_away)
             case Verdict.HARDWARE_ERROR | Verdict.OUT_OF_RANGE | Verdict.UNKNOWN_WORK:
                 tally.hardware_errors += 1
-                lines = self._hardware_lines.setdefault(device_id, LineQuota())
-                line = lines.line(f"hardware error: {judgement.reason}", now)
-                if line is not None:
-                    self._context.report("warning", line, device_id)
+                self._context.report("warning", f"hardware error: {judgement.reason}", device_id)
             case _:
                 pass
 

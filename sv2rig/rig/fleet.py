@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from sv2rig.devices.device import Device, DeviceState, EndsLater
 from sv2rig.devices.work import Solution
 from sv2rig.mining.context import MiningContext, Report
 from sv2rig.mining.scheduler import Assignment
 from sv2rig.mining.session import Session
-from sv2rig.quota import LineQuota
 from sv2rig.rig.calibration import calibrate
-from sv2rig.rig.rig_device import RigDevice
+from sv2rig.rig.knobs import recall
+from sv2rig.rig.rig_device import ABLE, RigDevice
+from sv2rig.rig.wishes import Wishes
 
-# In these a device takes work; in all others it does not.
-ABLE = (DeviceState.READY, DeviceState.MINING, DeviceState.THROTTLED)
 _LEVELS = {
     DeviceState.THROTTLED: "warning",
     DeviceState.COOLDOWN: "warning",
@@ -25,15 +25,25 @@ _LEVELS = {
     DeviceState.DEAD: "error",
     DeviceState.LOST: "error",
 }
-# Of the whole rig in a minute: where a hub fails, every board on it sends garbage.
-COMM_ERROR_LINES = 4
 # A board's fan runs for a minute at most after its end began.
 ENDS_WITHIN_S = 75.0
 ENDS_UNTOLD_S = 1.0
+DISABLED = "disabled"
 
 
 class DeviceRefusedError(Exception):
     """The rig does not take this device, or does not have it."""
+
+
+class UnknownDeviceError(DeviceRefusedError):
+    """The rig has no device of this id."""
+
+
+class BoardSource(Protocol):
+    """Where boards come from (sv2rig.rig.hotplug)."""
+
+    def again(self, device_id: str) -> bool:
+        """Make and attach this board anew; False if it is not plugged in or cannot be used."""
 
 
 class Fleet:
@@ -45,32 +55,34 @@ class Fleet:
         session: Session,
         report: Report,
         utc: Callable[[], float],
+        wishes: Wishes,
     ) -> None:
         self.devices: dict[str, RigDevice] = {}
+        self.wishes = wishes
+        self.board_source: BoardSource | None = None
+        self.pauses_all = False  # those that come are paused too
         self._context = context
         self._session = session
         self._report = report
         self._utc = utc
         self._loop = asyncio.get_running_loop()
-        self._runs = False  # devices are started as they come
+        self.runs = False  # devices are started as they come
         self._closed = False
-        self._comm_lines = LineQuota(COMM_ERROR_LINES)
         self._stopping: asyncio.Task[None] | None = None
 
     @property
     def any_left(self) -> bool:
         """Whether any device mines or may mine again by itself."""
         return bool(self._context.rates) or any(
-            device.is_supervised and device.state is not DeviceState.LOST
-            for device in self.devices.values()
+            device.may_work_again for device in self.devices.values()
         )
 
     def find(self, device_id: str) -> RigDevice:
-        """DeviceRefusedError where there is none of this id."""
+        """UnknownDeviceError where there is none of this id."""
         device = self.devices.get(device_id)
         if device is None:
             names = ", ".join(self.devices) or "none"
-            raise DeviceRefusedError(f"the rig has no device {device_id}; it has: {names}")
+            raise UnknownDeviceError(f"the rig has no device {device_id}; it has: {names}")
         return device
 
     # -- coming and going
@@ -83,56 +95,76 @@ class Fleet:
         device_id = device.info.device_id
         if self._closed:
             raise DeviceRefusedError("the rig stops")
-        if self._runs and device.info.rated_hs is None:
+        if self.runs and device.info.rated_hs is None:
             raise DeviceRefusedError(f"{device_id} has no rated hash rate: restart the rig for it")
         known = self.devices.get(device_id)
         if known is None:
             known = RigDevice(device, self._utc(), self._loop.time)
+            known.paused = self.pauses_all
             self.devices[device_id] = known
+            self.heed_wishes(known)
         else:
             self._supersede(known, device)
-        if self._runs:
+        if self.runs and known.enabled:
             known.start(self)
+
+    def heed_wishes(self, device: RigDevice) -> None:
+        """What the user wants of a device that was not started."""
+        device_id = device.info.device_id
+        device.enabled = device_id not in self.wishes.disabled()
+        device.state_changed(DeviceState.INIT, "" if device.enabled else DISABLED, self._utc())
+        for text in recall(device.device, self.wishes.settings(device_id)):
+            self._report("warning", text, device_id)
 
     def _supersede(self, known: RigDevice, device: Device) -> None:
         old, was_lost = known.device, known.state is DeviceState.LOST
-        self._retire(device.info.device_id)
-        known.replaced_by(device, self._utc())
+        reason = "plugged in again" if known.enabled else DISABLED
+        self.replace(known, device, reason)
         if not was_lost:
             self._loop.run_in_executor(None, old.stop)
+
+    def replace(self, known: RigDevice, device: Device, reason: str) -> None:
+        """Another Device has the row from now on; it is not started yet."""
+        self.retire(device.info.device_id)
+        known.replaced_by(device, self._utc(), reason)
 
     async def detach(self, device_id: str) -> None:
         """Stop a device and forget its row; what it has mined stays counted."""
         device = self.find(device_id)
         del self.devices[device_id]
-        self._retire(device_id)
+        self.retire(device_id)
         device.assign(None)
         device.leave()
         await asyncio.to_thread(device.stop)
-        await self._ended([device.device])
+        await self.ended([device.device])
 
     def start(self) -> None:
         """Start the devices attached so far; later ones start as they come."""
-        self._runs = True
+        self.runs = True
         for device in list(self.devices.values()):
-            device.start(self)
+            if device.enabled:
+                device.start(self)
 
     async def measure(self) -> None:
         """Measure the devices of which no rate is known, and let them mine."""
-        unknown = [device for device in self.devices.values() if not device.is_supervised]
+        unknown = [d for d in self.devices.values() if d.enabled and not d.is_supervised]
         if not unknown:
             return
         self._report("info", "measuring hash rates ...", None)
-        rates = await calibrate(unknown)
-        for device in unknown:
+        await self.measure_these(unknown)
+
+    async def measure_these(self, devices: Sequence[RigDevice]) -> None:
+        rates = await calibrate(devices)
+        for device in devices:
             rate = rates.get(device.info.device_id)
-            if device.is_gone:  # it said why; it may have been measured before that
+            if device.is_gone or self._closed:  # it said why; perhaps after it was measured
                 continue
             if rate is None:
                 text = "hashed nothing when measured: left out"
                 self._report("error", text, device.info.device_id)
                 continue
-            self._admit(device, rate)
+            device.is_measured = True
+            self.reconsider(device)
 
     def close(self) -> None:
         """The rig stops: nobody gets work any more."""
@@ -152,9 +184,9 @@ class Fleet:
         devices = [device.device for device in self.devices.values()]
         with ThreadPoolExecutor(max(1, len(devices)), "stop") as threads:
             await asyncio.gather(*(self._loop.run_in_executor(threads, d.stop) for d in devices))
-        await self._ended(devices)
+        await self.ended(devices)
 
-    async def _ended(self, devices: Sequence[Device]) -> None:
+    async def ended(self, devices: Sequence[Device]) -> None:
         """Boards are safe only when their own end has come: some have to cool first."""
         ending = {
             self._loop.create_task(device.stopped()): device.info.device_id
@@ -176,7 +208,7 @@ class Fleet:
 
     def solutions(self, device_id: str, found: Sequence[Solution]) -> None:
         device = self.devices[device_id]
-        if device.is_gone:
+        if device.is_gone or not device.enabled:
             return
         for judgement in self._session.solutions(device_id, found):
             if judgement.proves_work and judgement.work is not None:
@@ -191,15 +223,13 @@ class Fleet:
         device = self.devices[device_id]
         before, reason_before = device.state, device.reason
         device.state_changed(state, reason, self._utc())
-        comes = self._follow(device_id, device)
+        comes = self._follow(device)
         if comes or (state, reason) != (before, reason_before):
             self._tell(device, before, comes)
 
     def comm_error(self, device_id: str, text: str) -> None:
         self._context.tallies.of(device_id).comm_errors += 1
-        line = self._comm_lines.line(f"communication error: {text}", self._loop.time())
-        if line is not None:
-            self._report("warning", line, device_id)
+        self._report("warning", f"communication error: {text}", device_id)
 
     # -- work
 
@@ -225,22 +255,31 @@ class Fleet:
                 self.carry_out(scheduler.set_hashrate(device_id, rate, now))
         self.carry_out(scheduler.on_time(now))
 
-    def _follow(self, device_id: str, device: RigDevice) -> bool:
+    def more_hashes(self) -> int:
+        """How many all devices did since the last call."""
+        return sum(device.more_hashes() for device in self.devices.values())
+
+    def _follow(self, device: RigDevice) -> bool:
         """Do what the device's state asks for; whether it can take work that could not before."""
-        able = device_id in self._context.rates
         if device.is_gone:
-            self._retire(device_id)
-        elif not device.is_supervised or self._closed:
-            pass  # the rig itself judges it: a hanging device keeps its work
-        elif device.state in ABLE and not able:
-            rate = device.rate_hs
-            assert rate is not None  # supervised devices are rated
-            self._admit(device, rate)
-            return True
-        elif device.state not in ABLE and able:
-            del self._context.rates[device_id]
+            self.retire(device.info.device_id)
+            return False
+        return self.reconsider(device)
+
+    def reconsider(self, device: RigDevice) -> bool:
+        """Give it work or take it away, as its state and the user's wishes ask together; whether
+        it can take work that could not before."""
+        device_id, rates = device.info.device_id, self._context.rates
+        if self._closed or device.can_work == (device_id in rates):
+            return False
+        if not device.can_work:
+            del rates[device_id]
             self.carry_out(self._context.scheduler.pause(device_id, self._loop.time()))
-        return False
+            return False
+        rate = device.rate_hs
+        assert rate is not None  # it is rated, or was measured
+        self._admit(device, rate)
+        return True
 
     def _admit(self, device: RigDevice, rate: float) -> None:
         info, now = device.info, self._loop.time()
@@ -252,7 +291,7 @@ class Fleet:
             scheduler.add_device(info.device_id, info.capabilities, rate, None, now)
         self._session.device_added(info.device_id)
 
-    def _retire(self, device_id: str) -> None:
+    def retire(self, device_id: str) -> None:
         """A device is gone: nobody waits for its work, the others go on."""
         self._context.rates.pop(device_id, None)
         self._context.scheduler.remove_device(device_id)

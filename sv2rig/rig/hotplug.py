@@ -26,7 +26,7 @@ from sv2rig.devices.sighting import Sighting
 from sv2rig.devices.start_order import StartOrder
 from sv2rig.devices.supervisor_limits import SupervisorLimits
 from sv2rig.rig.board_choice import BoardChoice
-from sv2rig.rig.fleet import DeviceRefusedError
+from sv2rig.rig.fleet import BoardSource, DeviceRefusedError
 from sv2rig.rig.tuning_records import TuningRecords
 
 TRY_AGAIN_S = 5.0  # a board that was lost while its port stayed is opened once more after this,
@@ -45,6 +45,8 @@ class Attaches(Protocol):
     """What a rig does for boards."""
 
     def attach(self, device: Device) -> None: ...
+
+    def boards_from(self, source: BoardSource) -> None: ...
 
     def report(self, level: str, text: str, device_id: str | None = None) -> None: ...
 
@@ -94,6 +96,7 @@ class Hotplug:
         self._minders: set[asyncio.Task[None]] = set()
         self._waits: dict[str, float] = {}  # usb_path -> how long to wait before the next try
         self.plugs: dict[str, Plug] = {}
+        rig.boards_from(self)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -114,6 +117,15 @@ class Hotplug:
             for task in self._minders:
                 task.cancel()
             await asyncio.gather(*self._minders, return_exceptions=True)
+
+    def again(self, device_id: str) -> bool:
+        """Make and attach this board anew; False if it is not plugged in or cannot be used."""
+        plug = self.plugs.get(device_id)
+        if plug is None or self._plugged.get(plug.sighting.usb_path) != plug.sighting:
+            return False
+        self._boards.pop(plug.sighting.usb_path, None)
+        self._came(plug.sighting)
+        return plug.sighting.usb_path in self._boards
 
     def _miss_those_named(self, sightings: Sequence[Sighting]) -> None:
         for entry in self._opt_ins:

@@ -10,10 +10,15 @@ from sv2rig.boards.line import BoardError
 from sv2rig.devices.device import Adjustable, Device, Identifiable, Setting, Tunable
 
 GOALS = ("hashrate", "efficiency")
+CLOCKS = ("frequency", "frequency_mhz")  # how drivers call the setting of it
 
 
 class KnobError(Exception):
-    """It was refused, and why."""
+    """It was refused, and why. `field`: which of the values is wrong; None: it cannot be at all."""
+
+    def __init__(self, text: str, field: str | None = None) -> None:
+        super().__init__(text)
+        self.field = field
 
 
 def settings_now(device: Device) -> dict[str, float]:
@@ -28,27 +33,39 @@ def set_values(device: Device, values: Mapping[str, float]) -> dict[str, float]:
     info = device.info
     if not isinstance(device, Adjustable) or not info.settings:
         raise KnobError(f"{info.device_id} has nothing that can be set")
+    name = ""
     try:
         for name, value in values.items():
             _setting(device, name).check(value)
-        _adjust_all(device, values)
     except ValueError as error:
-        raise KnobError(f"{info.device_id}: {error}") from error
+        raise KnobError(f"{info.device_id}: {error}", name) from error
+    _adjust_all(device, info.device_id, values)
     return settings_now(device)
 
 
-def _adjust_all(device: Adjustable, values: Mapping[str, float]) -> None:
+def recall(device: Device, values: Mapping[str, float]) -> list[str]:
+    """Set what was set in an earlier life; what of it is refused now, in words."""
+    refused = []
+    for name, value in values.items():
+        try:
+            set_values(device, {name: value})
+        except KnobError as error:
+            refused.append(f"a setting of before is left out: {error}")
+    return refused
+
+
+def _adjust_all(device: Adjustable, device_id: str, values: Mapping[str, float]) -> None:
     """A device may refuse more than its limits say: then those before are set back."""
     before = {name: device.setting(name) for name in values}
     done: list[str] = []
-    try:
-        for name, value in values.items():
+    for name, value in values.items():
+        try:
             device.adjust(name, value)
-            done.append(name)
-    except ValueError:
-        for name in done:
-            device.adjust(name, before[name])
-        raise
+        except ValueError as error:
+            for changed in done:
+                device.adjust(changed, before[changed])
+            raise KnobError(f"{device_id}: {error}", name) from error
+        done.append(name)
 
 
 async def identify(device: Device) -> None:
@@ -68,7 +85,7 @@ def tune(device: Device, goal: str, limits: Mapping[str, float]) -> None:
     """Let it look for its best frequency by itself."""
     device_id = device.info.device_id
     if goal not in GOALS:
-        raise KnobError(f"tune for {' or '.join(GOALS)}, not for {goal!r}")
+        raise KnobError(f"tune for {' or '.join(GOALS)}, not for {goal!r}", "goal")
     if not isinstance(device, Tunable):
         raise KnobError(f"{device_id} cannot be tuned: it has no frequency that can be set")
     try:

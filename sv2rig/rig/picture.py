@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from sv2rig.bitcoin.target import difficulty
+from sv2rig.devices.device import Adjustable, Device
+from sv2rig.mining.context import ShareDone
 from sv2rig.mining.session import Session
 from sv2rig.mining.tally import Tally
+from sv2rig.rig.knobs import CLOCKS
 from sv2rig.rig.rig_device import RigDevice
-from sv2rig.rig.snapshot import DeviceSnapshot, PoolSnapshot, ShareCounts
+from sv2rig.rig.snapshot import DeviceSnapshot, PoolSnapshot, ShareCounts, ShareRecord
 
 
 def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSnapshot:
@@ -34,6 +37,37 @@ def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSn
         comm_errors=tally.comm_errors,
         emulated=info.emulated,
         last_share=tally.last_share_utc,
+        enabled=device.enabled,
+        paused=device.paused,
+        port=info.port,
+        frequency_mhz=_frequency(device.device),
+        rated_hs=info.rated_hs,
+        hot_c=info.hot_c,
+        best_difficulty=difficulty_of(tally.best_hash),
+    )
+
+
+def _frequency(device: Device) -> float | None:
+    if not isinstance(device, Adjustable):
+        return None
+    names = (setting.name for setting in device.info.settings if setting.name in CLOCKS)
+    name = next(names, None)
+    return None if name is None else device.setting(name)
+
+
+def share_record(number: int, done: ShareDone) -> ShareRecord:
+    """The share as the API shows it."""
+    return ShareRecord(
+        number=number,
+        time=done.sent_utc,
+        device=done.device_id,
+        pool=done.pool,
+        verdict=done.verdict,
+        difficulty=difficulty_of(done.hash_value) or 0.0,
+        wanted=difficulty_of(done.target) or 0.0,
+        is_block=done.is_block,
+        latency_ms=None if done.latency_s is None else done.latency_s * 1000,
+        reason=done.reason,
     )
 
 

@@ -10,20 +10,26 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sv2rig import __version__
 from sv2rig.devices.device import Device
-from sv2rig.mining.context import MiningContext
+from sv2rig.mining.context import MiningContext, ShareDone
+from sv2rig.mining.hashrate import WINDOWS_S, HashMeter
 from sv2rig.mining.scheduler import Assignment, Scheduler
 from sv2rig.mining.session import Session, SessionError
-from sv2rig.rig.fleet import Fleet
+from sv2rig.rig.fleet import BoardSource, Fleet
 from sv2rig.rig.picture import (
     device_picture,
     difficulty_of,
     pool_picture,
     share_counts,
+    share_record,
     sum_of_known,
 )
+from sv2rig.rig.repeats import Line, Repeats
 from sv2rig.rig.snapshot import SCHEMA, Event, RigSnapshot, Ring, ShareRecord
+from sv2rig.rig.switching import Switching
+from sv2rig.rig.wishes import PassingWishes, Wishes
 
 TICK_S = 1.0
+_QUARTER_HOUR_S = WINDOWS_S[-1]
 # Ctrl-C to exit within 2 s: late launches, then the pool's answers, then the devices' threads.
 LATE_RESULTS_S = 0.15
 ANSWERS_S = 0.7
@@ -56,13 +62,24 @@ class Rig:
         self._sequence = 0
         self._events: Ring[Event] = Ring()
         self._shares: Ring[ShareRecord] = Ring()
-        self._on_event = on_event
+        self._repeats = Repeats()
+        self._event_hearers: list[Callable[[Event], None]] = []
+        self._share_hearers: list[Callable[[ShareRecord], None]] = []
+        if on_event is not None:
+            self.hear_events(on_event)
+        self._hashes = 0
+        self._meter = HashMeter([_QUARTER_HOUR_S])
         self._waits_for_devices = waits_for_devices
         self._context = MiningContext(
-            Scheduler(version_mask), self._carry_out, self.report, self._utc
+            Scheduler(version_mask),
+            self._carry_out,
+            self.report,
+            self._utc,
+            share_done=self.share_done,
         )
         self._session = make_session(self._context)
-        self._fleet = Fleet(self._context, self._session, self.report, utc)
+        self._fleet = Fleet(self._context, self._session, self.report, utc, PassingWishes())
+        self.switching = Switching(self._fleet, utc)
         for device in devices:
             self._fleet.attach(device)
         self._measuring: asyncio.Task[None] | None = None
@@ -82,7 +99,34 @@ class Rig:
         """Shares with a higher number, as far as they are kept."""
         return self._shares.after(number)
 
+    # -- who hears at once what comes next; they may not raise
+
+    def hear_events(self, hear: Callable[[Event], None]) -> None:
+        """`hear` is called with each event from now on."""
+        self._event_hearers.append(hear)
+
+    def hear_shares(self, hear: Callable[[ShareRecord], None]) -> None:
+        """`hear` is called with each share whose fate is known."""
+        self._share_hearers.append(hear)
+
+    # -- what outlives it
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the user set and disabled."""
+        return self._fleet.wishes
+
+    def heed(self, wishes: Wishes) -> None:
+        """Keep to these wishes, and keep new ones there. Before run()."""
+        self._fleet.wishes = wishes
+        for device in self._fleet.devices.values():
+            self._fleet.heed_wishes(device)
+
     # -- devices that come and go
+
+    def boards_from(self, source: BoardSource) -> None:
+        """Where a board is to come from that is enabled again."""
+        self._fleet.board_source = source
 
     def attach(self, device: Device) -> None:
         """Start this device; it mines from when it says that it is READY. A board that comes back
@@ -102,7 +146,7 @@ class Rig:
         return [device.device for device in self._fleet.devices.values()]
 
     def device(self, device_id: str) -> Device:
-        """The device of this id; DeviceRefusedError if there is none."""
+        """The device of this id; UnknownDeviceError if there is none."""
         return self._fleet.find(device_id).device
 
     # -- life
@@ -119,6 +163,7 @@ class Rig:
         finally:
             await self._fleet.stop()
             self._state = "stopped"
+            self._tell_repeats(float("inf"))
             self._publish()
 
     async def stop(self) -> None:
@@ -131,11 +176,32 @@ class Rig:
         await asyncio.gather(self._session.stop(ANSWERS_S), self._fleet.stop())
 
     def report(self, level: str, text: str, device_id: str | None = None) -> None:
-        """Something that people should read."""
-        event = Event(self._events.next_number, self._utc(), level, text, device_id)
+        """Something that people should read; what repeats within a minute is told with its count
+        when that is over."""
+        line = Line(level, text, device_id)
+        if self._repeats.is_new(line, self._loop.time()):
+            self._tell(line)
+
+    def tell(self, level: str, text: str, device_id: str | None = None) -> None:
+        """The same, however often it repeats: what a person did."""
+        self._tell(Line(level, text, device_id))
+
+    def _tell(self, line: Line) -> None:
+        event = Event(self._events.next_number, self._utc(), line.level, line.text, line.device_id)
         self._events.add(event)
-        if self._on_event is not None:
-            self._on_event(event)
+        for hear in self._event_hearers:
+            hear(event)
+
+    def _tell_repeats(self, now: float) -> None:
+        for line in self._repeats.due(now):
+            self._tell(line)
+
+    def share_done(self, done: ShareDone) -> None:
+        """A share's fate is known."""
+        record = share_record(self._shares.next_number, done)
+        self._shares.add(record)
+        for hear in self._share_hearers:
+            hear(record)
 
     async def _start_devices(self) -> None:
         self._fleet.start()
@@ -180,6 +246,9 @@ class Rig:
             raise SessionError("no device is left to mine with")
         self._fleet.tick(now)
         self._session.tick(now)
+        self._tell_repeats(now)
+        self._hashes += self._fleet.more_hashes()
+        self._meter.update(now, self._hashes)
         self._publish()
 
     # -- the picture
@@ -212,6 +281,8 @@ class Rig:
             best_difficulty=difficulty_of(total.best_hash),
             pool=pool_picture(self._session, self._loop.time(), self._as_utc),
             devices=devices,
+            hashrate_15m_hs=self._meter.rate(_QUARTER_HOUR_S),
+            power_w=sum_of_known(d.power_w for d in devices),
         )
 
     def _as_utc(self, moment: float | None) -> float | None:

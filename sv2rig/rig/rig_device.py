@@ -11,6 +11,8 @@ from sv2rig.rig.device_rate import CountedRate, ProvedRate
 
 # A device that has work and computes nothing for so long hangs.
 HANG_AFTER_S = 10.0
+# In these a device takes work; in all others it does not.
+ABLE = (DeviceState.READY, DeviceState.MINING, DeviceState.THROTTLED)
 
 
 class Reports:
@@ -44,7 +46,9 @@ class RigDevice:
     """A device, its state with reason and time, and its hash rate. `clock` is monotonic.
 
     A device with a rated hash rate has a supervisor of its own: its states say whether it can take
-    work. Of any other the rig itself notices that it hangs.
+    work. Of any other the rig itself notices that it hangs, and measures its rate first
+    (`is_measured`). `enabled` and `paused` are the user's wishes; `is_switching`: it is being
+    started or stopped for such a wish.
     """
 
     def __init__(self, device: Device, utc: float, clock: Callable[[], float]) -> None:
@@ -53,8 +57,13 @@ class RigDevice:
         self.since = utc
         self.lines = LineQuota()
         self.is_supervised = device.info.rated_hs is not None
+        self.is_measured = False
+        self.enabled = True
+        self.paused = False
+        self.is_switching = False
         self._device = device
         self._reports: Reports | None = None
+        self._hashes_told = 0
         self._counted = CountedRate()
         self._proved = ProvedRate(clock)
         self._has_work = False
@@ -73,6 +82,20 @@ class RigDevice:
     def is_gone(self) -> bool:
         """Dead or unplugged: it gets no more work, unless it says that it is well again."""
         return self.state in (DeviceState.DEAD, DeviceState.LOST)
+
+    @property
+    def can_work(self) -> bool:
+        """Whether it is to have work, as far as device and user are concerned."""
+        if self.is_gone or self.paused or not self.enabled:
+            return False
+        return self.state in ABLE if self.is_supervised else self.is_measured
+
+    @property
+    def may_work_again(self) -> bool:
+        """It may yet have work without being plugged in anew."""
+        waits_for_user = not self.enabled or self.is_switching
+        waits_for_user |= self.paused and not self.is_gone
+        return waits_for_user or (self.is_supervised and self.state is not DeviceState.LOST)
 
     @property
     def rate_hs(self) -> float | None:
@@ -108,12 +131,14 @@ class RigDevice:
         self._reports = Reports(sink)
         self._device.start(self._reports)
 
-    def replaced_by(self, device: Device, utc: float) -> None:
-        """The same board is back, as a new Device that is to be started."""
+    def replaced_by(self, device: Device, utc: float, reason: str) -> None:
+        """The same one is back, as a new Device that is to be started."""
         self.leave()
         self._device = device
         self.is_supervised = device.info.rated_hs is not None
-        self.state_changed(DeviceState.INIT, "plugged in again", utc)
+        self.is_measured = False
+        self._hashes_told = 0
+        self.state_changed(DeviceState.INIT, reason, utc)
 
     def leave(self) -> None:
         """Nothing that this Device still says counts; it has no work to the rig's knowledge."""
@@ -143,6 +168,12 @@ class RigDevice:
 
     def hashes_done(self) -> int:
         return self._device.hashes_done()
+
+    def more_hashes(self) -> int:
+        """How many it did since the last call."""
+        done = self._device.hashes_done()
+        more, self._hashes_told = max(0, done - self._hashes_told), done
+        return more
 
     def telemetry(self) -> Telemetry:
         return self._device.telemetry()

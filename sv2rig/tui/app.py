@@ -158,11 +158,11 @@ class RigScreen(App[None]):
         self._main().clear_filter()
 
     def action_follow(self) -> None:
-        self.query_one(EventLog).toggle_follow()
+        self.screen_stack[0].query_one(EventLog).toggle_follow()
         self._main().draw_bottom()
 
     def action_level(self) -> None:
-        self.query_one(EventLog).next_level()
+        self.screen_stack[0].query_one(EventLog).next_level()
         self._main().draw_bottom()
 
     def action_swap(self) -> None:

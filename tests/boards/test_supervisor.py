@@ -255,7 +255,7 @@ def test_a_cut_off_is_never_retried_not_even_after_a_replug(kind: FaultKind) -> 
     assert decision is not None
     assert decision.state is S.DEAD
     assert board.next_timeout() is None
-    assert "restart the rig" in decision.reason
+    assert "then reset it" in decision.reason
     assert run(board, 2, 9000) == []
     board.lost(9001, "unplugged")
     board.opened(9002)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sv2rig.rig.control_client import ask, running_rigs
+from sv2rig.api.client import RigClient, find_rigs
 from sv2rig.rig.runtime_folder import runtime_folder
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
@@ -71,8 +71,8 @@ def until(environment: dict[str, str], holds: Callable[[Any], bool]) -> None:
     folder = runtime_folder(environment, os.getuid())
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        for socket in running_rigs(folder).values():
-            if holds(seen := ask(socket, "snapshot", {})):
+        for socket in find_rigs([folder]).values():
+            if holds(seen := RigClient(socket).get("/v1/snapshot")):
                 return
         time.sleep(LOOK_EVERY_S)
     raise AssertionError(f"not within {PATIENCE_S:g} s: {seen}")

@@ -115,7 +115,7 @@ def test_a_flood_of_oddities_is_told_a_few_times_and_mining_goes_on() -> None:
         run = Run([device], net.connect, clock)
         await run.until("mining")
         await asyncio.sleep(20)
-        assert len(run.lines.of("warning")) == MOST_LINES
+        assert len(set(run.lines.of("warning"))) == len(run.lines.of("warning")) < MOST_LINES
         assert run.lines.with_words("held back for a minute")
         assert all(one_line(text) for _, text in run.lines.all)
         assert device.work is not None
@@ -149,7 +149,7 @@ def test_unknown_error_codes_of_shares_are_counted_and_no_more() -> None:
         assert shares.accepted == shares.stale == 0
         assert run.session.state == "mining"
         lines = run.lines.with_words("mercury-retrograde")
-        assert len(lines) == min(shares.rejected, MOST_LINES)
+        assert len(lines) == 2, "the first, and that more are held back"
         assert all(one_line(line) for line in lines)
         await run.stop()
         await net.close()

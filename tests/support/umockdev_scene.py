@@ -28,6 +28,7 @@ from sv2rig.devices.device import Device, DeviceState
 from sv2rig.devices.pattern import Pattern
 from sv2rig.drivers.icarus.driver import DRIVER
 from sv2rig.rig.board_choice import BoardChoice
+from sv2rig.rig.fleet import BoardSource
 from sv2rig.rig.hotplug import BoardPlan, Hotplug
 
 IDS = ("067b", "2303")
@@ -54,6 +55,9 @@ class Rig:
 
     def sink_of(self, usb_path: str) -> RecordingSink:
         return next(s for s in self.sinks if s.board.plug.sighting.usb_path == usb_path)
+
+    def boards_from(self, source: BoardSource) -> None:
+        pass
 
     def report(self, level: str, text: str, device_id: str | None = None) -> None:
         raise AssertionError(text)

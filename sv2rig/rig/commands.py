@@ -1,0 +1,255 @@
+"""Every command that a running rig takes, whatever front end it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import msgspec
+
+from sv2rig.devices.device import (
+    Device,
+    Identifiable,
+    Renewable,
+    Resettable,
+    Setting,
+    Tunable,
+)
+from sv2rig.rig import knobs
+from sv2rig.rig.fleet import DeviceRefusedError, UnknownDeviceError
+from sv2rig.rig.rig import Rig
+from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
+from sv2rig.rig.wishes import Wishes as Wishes
+
+Kind = Literal["unknown", "refused", "invalid"]
+
+
+class CommandError(Exception):
+    """A command was not carried out, in words for the user. `kind`: "unknown" (there is no such
+    thing), "refused" (it cannot be now, or not by this device), "invalid" (a value is not allowed);
+    `field`: which value."""
+
+    def __init__(self, text: str, kind: Kind = "refused", field: str | None = None) -> None:
+        super().__init__(text)
+        self.kind: Kind = kind
+        self.field = field
+
+
+class SettingNow(msgspec.Struct, frozen=True):
+    """A knob, its limits and its position."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    default: float
+    help: str
+    value: float
+
+
+class ControlledDevice(msgspec.Struct, frozen=True):
+    """What can be done to one device."""
+
+    id: str
+    backend: str
+    name: str
+    settings: tuple[SettingNow, ...]
+    can_identify: bool
+    can_tune: bool
+    can_reset: bool = False
+
+
+class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pool to add."""
+
+    name: str
+    url: str
+    user: str
+    standard_channels: bool = False
+
+
+class Commands:
+    """All of it on the event loop's thread. CommandError says why a command was refused.
+
+    `wishes`: what the user set and disabled, kept there; give it before the rig runs (None: they
+    end with the rig).
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        *,
+        pools: Any,
+        quit: Callable[[], None],
+        wishes: Wishes | None = None,
+    ) -> None:
+        self._rig = rig
+        self._pools = pools
+        self._quit = quit
+        if wishes is not None:
+            rig.heed(wishes)
+
+    def snapshot(self) -> RigSnapshot:
+        """The latest picture, at most a second old."""
+        return self._rig.snapshot()
+
+    # -- devices
+
+    def devices(self) -> tuple[ControlledDevice, ...]:
+        """In the picture's order."""
+        return tuple(_described(device) for device in self._rig.devices())
+
+    def device(self, device_id: str) -> ControlledDevice:
+        """What can be done to this one."""
+        return _described(self._find(device_id))
+
+    def pause(self, device_id: str | None) -> None:
+        """No work for it (None: all); its power stays on. Until resume or the rig's end."""
+        with _refusals():
+            self._rig.switching.pause(device_id)
+        self._tell("paused" if device_id else "all devices paused", device_id)
+
+    def resume(self, device_id: str | None) -> None:
+        """Work again, as soon as the device itself is fit for it."""
+        with _refusals():
+            self._rig.switching.resume(device_id)
+        self._tell("resumed" if device_id else "all devices resumed", device_id)
+
+    async def disable(self, device_id: str) -> None:
+        """Stop it and make it safe; it stays off, also over a replug and a restart, until it is
+        enabled."""
+        self._find(device_id)
+        with _refusals():
+            await self._rig.switching.disable(device_id)
+        self._rig.wishes.keep_disabled(device_id, True)
+        self._tell("disabled", device_id)
+
+    async def enable(self, device_id: str) -> None:
+        """Start it again; for one that is not plugged in, when it is."""
+        wishes = self._rig.wishes
+        is_here = any(device.info.device_id == device_id for device in self._rig.devices())
+        if is_here or device_id not in wishes.disabled():
+            with _refusals():
+                await self._rig.switching.enable(device_id)
+        wishes.keep_disabled(device_id, False)
+        self._tell("enabled" if is_here else "enabled: it starts when it comes", device_id)
+
+    def set_values(self, device_id: str, values: Mapping[str, float]) -> dict[str, float]:
+        """Set all of these or none, now and for its later starts; what is set then."""
+        device = self._find(device_id)
+        with _refusals():
+            now = knobs.set_values(device, values)
+        wishes = self._rig.wishes
+        wishes.keep_settings(device_id, {**wishes.settings(device_id), **values})
+        units = {setting.name: setting.unit for setting in device.info.settings}
+        told = ", ".join(f"{name} to {now[name]:g} {units[name]}".strip() for name in values)
+        if told:
+            self._tell(f"set {told}", device_id)
+        return now
+
+    async def identify(self, device_id: str) -> None:
+        """Let it show where it is."""
+        with _refusals():
+            await knobs.identify(self._find(device_id))
+
+    async def reset(self, device_id: str) -> None:
+        """Let it start anew, be it dead, cut off or at work."""
+        with _refusals():
+            await self._rig.switching.reset(device_id)
+        self._tell("reset", device_id)
+
+    def tune(self, device_id: str, goal: str, limits: Mapping[str, float]) -> None:
+        """Let it look for its best clock, which then takes the place of what was set."""
+        device = self._find(device_id)
+        with _refusals():
+            knobs.tune(device, goal, limits)
+        wishes = self._rig.wishes
+        others = {n: v for n, v in wishes.settings(device_id).items() if n not in knobs.CLOCKS}
+        wishes.keep_settings(device_id, others)
+        self._tell(f"looks for its best clock for {goal}", device_id)
+
+    # -- pools
+
+    def pools(self) -> tuple[PoolStanding, ...]:
+        """The preferred one first."""
+        return self._rig.snapshot().pools
+
+    def switch_pool(self, name: str) -> None:
+        """Mine on this pool now."""
+        self._one_pool(name)
+
+    def enable_pool(self, name: str) -> None:
+        """Use this pool again."""
+        self._one_pool(name)
+
+    def disable_pool(self, name: str) -> None:
+        """Do not use this pool."""
+        self._one_pool(name)
+
+    def order_pools(self, names: Sequence[str]) -> None:
+        """Prefer them in this order."""
+        self._one_pool(", ".join(names))
+
+    def add_pool(self, wish: PoolWish) -> None:
+        """One more, the least preferred."""
+        self._one_pool(wish.name)
+
+    def remove_pool(self, name: str) -> None:
+        """Forget this pool."""
+        self._one_pool(name)
+
+    def _one_pool(self, name: str) -> None:
+        raise CommandError(f"this rig has one pool only, not {name}", "unknown", "name")
+
+    # -- the rig
+
+    def quit(self) -> None:
+        """End in order."""
+        self._quit()
+
+    def _find(self, device_id: str) -> Device:
+        with _refusals():
+            return self._rig.device(device_id)
+
+    def _tell(self, text: str, device_id: str | None) -> None:
+        self._rig.tell("info", text, device_id)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """As CommandError."""
+    try:
+        yield
+    except UnknownDeviceError as error:
+        raise CommandError(str(error), "unknown") from error
+    except DeviceRefusedError as error:
+        raise CommandError(str(error)) from error
+    except knobs.KnobError as error:
+        kind: Kind = "refused" if error.field is None else "invalid"
+        raise CommandError(str(error), kind, error.field) from error
+
+
+def _described(device: Device) -> ControlledDevice:
+    info, now = device.info, knobs.settings_now(device)
+    return ControlledDevice(
+        id=info.device_id,
+        backend=info.backend,
+        name=info.name,
+        settings=tuple(_setting_now(s, now[s.name]) for s in info.settings if s.name in now),
+        can_identify=isinstance(device, Identifiable),
+        can_tune=isinstance(device, Tunable),
+        can_reset=isinstance(device, Resettable | Renewable),
+    )
+
+
+def _setting_now(setting: Setting, value: float) -> SettingNow:
+    return SettingNow(
+        name=setting.name,
+        unit=setting.unit,
+        minimum=setting.minimum,
+        maximum=setting.maximum,
+        default=setting.default,
+        help=setting.help,
+        value=value,
+    )
