@@ -84,6 +84,8 @@ def top(
     view = View(once, json, ends_rig)
     if sum(way is not None for way in (socket or rig, replay, ssh)) > 1 and not (rig and ssh):
         raise UserError("--socket (or --rig), --replay and --ssh exclude each other")
+    if record is not None and (replay is not None or stdio):
+        raise UserError("--record is for a rig that runs, not with --replay")
     if not (once or json or stdio) and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("here is no terminal for the screen: --once prints it, --json its data")
     voice = _Voice()
