@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events
@@ -42,7 +43,7 @@ class RigScreen(App[None]):
     whether the rig still answers. `version` is this screen's.
     """
 
-    CSS_PATH = "rig.tcss"
+    CSS_PATH = Path(__file__).with_name("rig.tcss")  # for apps made from this one too
     TITLE = "sv2rig"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide"), (160, "-widest")]  # noqa: RUF012

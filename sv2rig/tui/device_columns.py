@@ -82,12 +82,22 @@ def backend_of(device: DeviceSnapshot) -> str:
     return plain(device.backend) + (f"/{plain(variant)}" if variant else "")
 
 
+def _backend(device: DeviceSnapshot, width: int) -> str:
+    """With its variant where there is room for it."""
+    full = backend_of(device)
+    return full if len(full) <= width else plain(device.backend)
+
+
+def _port(device: DeviceSnapshot) -> str:
+    return plain(device.port or "").rpartition("/")[2]
+
+
 def why(device: DeviceSnapshot) -> str:
     """The reason of its state, where it says more than the state."""
     if is_flat(device):
         return "no hashes arrive"
-    same = device.reason.casefold() == device.state.casefold()
-    return "" if same or word(device) in ("PAUSED", "OFF") else plain(device.reason)
+    known = device.reason.casefold() in (device.state.casefold(), (device.variant or "").casefold())
+    return "" if known or word(device) in ("PAUSED", "OFF") else plain(device.reason)
 
 
 def wrong_share(device: DeviceSnapshot) -> float | None:
@@ -134,8 +144,8 @@ def _comm(device: DeviceSnapshot, width: int) -> Part:
 
 _Cell = Callable[[DeviceSnapshot, int], Part]
 _CELLS: dict[str, _Cell] = {
-    "backend": lambda device, width: (fit_middle(backend_of(device), width), DIM),
-    "port": lambda device, width: (fit_middle(plain(device.port or ""), width), DIM),
+    "backend": lambda device, width: (fit_middle(_backend(device, width), width), DIM),
+    "port": lambda device, width: (fit_middle(_port(device), width), DIM),
     "rate": lambda device, _: (hashrate(device.hashrate_hs), BAD if is_flat(device) else ""),
     "minute": lambda device, _: (hashrate(device.hashrate_1m_hs), ""),
     "rated": lambda device, _: (_whole(rated_share(device), "%"), ""),

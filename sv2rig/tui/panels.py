@@ -115,8 +115,10 @@ def rates(
 ) -> tuple[str, list[Text]]:
     """Title and lines: the scale above a drawing that starts at zero."""
     drawing = history.draw(width, max(height - 1, 0))
-    rated = sum(device.rated_hs or 0 for device in rig.devices)
-    target = labelled(("target", hashrate(rated))) if rated else []
+    wanted = [device.rated_hs for device in rig.devices if device.enabled]
+    rated = [rate for rate in wanted if rate]
+    told = rated and len(rated) == len(wanted)  # else the sum is of some of them only
+    target = labelled(("target", hashrate(sum(rated)))) if told else []
     highest = labelled(("max", hashrate(drawing.highest_hs)))
     return (
         f"hash rate {duration(drawing.span_s)}",

@@ -39,7 +39,7 @@ def pools(watch: Watch, rig: RigSnapshot, width: int, height: int) -> tuple[str,
 
 def _standing(number: int, pool: PoolStanding, rig: RigSnapshot, width: int) -> Text:
     mark, role = look(pool.state)
-    said: list[Part] = [(f"  {plain(pool.state).upper()}", f"bold {role}")]
+    said: list[Part] = [(f" {plain(pool.state).upper()}", f"bold {role}")]
     if pool.is_active:
         said += _connection(pool, rig.pool)
     elif pool.state == "standby" and pool.probed is not None:
@@ -64,9 +64,14 @@ def _connection(pool: PoolStanding, about: PoolSnapshot) -> list[Part]:
     parts: list[Part] = [(f" {plain(kind)}", "")] if kind else []
     if about.connected_since is None:
         return parts
-    parts += [(f" {quantity(about.latency_ms, ' ms')}", "")]
+    parts += [(f" {_latency(about.latency_ms)}", "")]
     has_key = len(_split(pool.url)[1]) > 1
     return [*parts, (" key ✔", GOOD) if has_key else (" no key", WARN)]
+
+
+def _latency(milliseconds: float | None) -> str:
+    known = milliseconds is not None and milliseconds >= 1
+    return f"{milliseconds:.0f} ms" if known else quantity(milliseconds, " ms")
 
 
 def _place(pool: PoolStanding, width: int) -> str:
