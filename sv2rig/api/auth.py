@@ -71,7 +71,9 @@ def _socket(request: web.Request) -> socket.socket | None:
 
 def _check_token(request: web.Request, wanted: bytes) -> None:
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
+    if kind.lower() != "bearer" or not hmac.compare_digest(
+        given.strip().encode(errors="surrogateescape"), wanted
+    ):
         raise ApiProblemError(
             401,
             "a token is needed: send the header `Authorization: Bearer TOKEN`",

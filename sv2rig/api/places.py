@@ -60,8 +60,8 @@ def claimed_path(options: ApiOptions, name: str) -> Iterator[Path]:
     try:
         path.unlink(missing_ok=True)
         yield path
-        path.unlink(missing_ok=True)
     finally:
+        path.unlink(missing_ok=True)
         lock.close()
 
 
