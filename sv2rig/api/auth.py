@@ -111,9 +111,14 @@ def read_token(path: Path) -> str:
         raise ApiStartError(f"the API's token file {path}: {error}") from error
     if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
         raise ApiStartError(f"everybody can read the API's token in {path}: chmod 600 it")
-    if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
+    return check_token(token, str(path))
+
+
+def check_token(token: str, place: str) -> str:
+    """The token itself; ApiStartError unless it is long and can be sent. `place` names it."""
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         raise ApiStartError(
-            f"the API's token in {path} must be at least {SHORTEST_TOKEN} letters without spaces: "
+            f"the API's token in {place} must be at least {SHORTEST_TOKEN} letters without spaces: "
             "make one with `openssl rand -hex 32`"
         )
     return token

@@ -28,6 +28,9 @@ from sv2rig.cli import (
     top,
     udev,
 )
+from sv2rig.cli import (
+    run as run_command,
+)
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
 app = typer.Typer(
@@ -52,6 +55,7 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration of `sv2ri
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
 app.command("top")(top.top)
+app.command("run")(run_command.run)
 app.command("devices")(devices.devices)
 app.command("status")(control_rig.status)
 app.command("set")(control_devices.set_values)

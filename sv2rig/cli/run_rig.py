@@ -164,37 +164,16 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
+    from sv2rig.rig.hotplug import boards_watched
+
     # What is loaded by now stays: 50,000 objects that no collection need look at while jobs wait.
     gc.freeze()
     stop = stop_requested()
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
     rig = make_rig(devices, pools, options, log.event, waits)
-    async with _controlled(rig, stop) as socket_path, _plugged(rig, boards):
+    async with _controlled(rig, stop) as socket_path, boards_watched(rig, boards):
         return await _run_until_stopped(rig, stop, show, log, socket_path)
-
-
-@contextlib.asynccontextmanager
-async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
-    """With boards that come and go, if any are wanted."""
-    if boards is None:
-        yield
-        return
-    from sv2rig.rig.hotplug import Hotplug
-
-    async def watch() -> None:
-        try:
-            await Hotplug(rig, boards).run()
-        except Exception as error:
-            words = f"no board that comes is seen any more: {error!r}; please report it"
-            rig.report("error", words)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

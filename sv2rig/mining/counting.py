@@ -12,9 +12,7 @@ class Counting:
     def __init__(self, context: MiningContext) -> None:
         self._context = context
 
-    def count(
-        self, device_id: str, judgement: Judgement, pool: str, pool_is_away: bool, now: float
-    ) -> None:
+    def count(self, device_id: str, judgement: Judgement, pool: str, pool_is_away: bool) -> None:
         """One judgement of a Solution of this device, found for this pool."""
         tally = self._context.tallies.of(device_id)
         if judgement.hash_value is not None and judgement.verdict is not Verdict.HARDWARE_ERROR:

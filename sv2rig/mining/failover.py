@@ -60,6 +60,7 @@ class _Pool:
     steady_since: float | None = None
     mining_since: float | None = None
     redirects: int = 0
+    was_gone_back_to: bool = False
 
     def turn(self, state: PoolState, now: float, detail: str = "") -> None:
         if state is not self.state:
@@ -130,6 +131,7 @@ class Failover:
             return None
         # What answered last is tried before what is known to be down; sorting keeps the order.
         pool = min(ready, key=lambda p: p.seems_down)
+        pool.was_gone_back_to = pool is self._wanted and pool is not self._chosen
         self._wanted = self._held = None
         self._active = pool
         pool.turn(PoolState.CONNECTING, now)
@@ -185,7 +187,9 @@ class Failover:
         if pool is not None:
             pool.backoff.reset()
             pool.redirects = 0
-            if self._mined_steadily(pool, now):
+            since = pool.mining_since
+            if since is not None and now - since >= self.limits.steady_s:
+                pool.was_gone_back_to = False
                 pool.steady_needed_s = self.limits.steady_s
 
     def left(self, name: str, now: float) -> None:
@@ -223,7 +227,7 @@ class Failover:
         pool.retry_at = now + pool.backoff.next_wait()
 
     def _end(self, pool: _Pool, state: PoolState, detail: str, now: float) -> None:
-        if state is not PoolState.STANDBY and not self._mined_steadily(pool, now):
+        if pool.was_gone_back_to and state is not PoolState.STANDBY:
             pool.steady_needed_s = min(2 * pool.steady_needed_s, MOST_STEADY_S)
         pool.turn(state, now, detail)
         pool.mining_since = pool.steady_since = None
@@ -231,9 +235,6 @@ class Failover:
         self._active = None
         if pool is self._chosen and state is not PoolState.STANDBY:
             self._chosen = None
-
-    def _mined_steadily(self, pool: _Pool, now: float) -> bool:
-        return pool.mining_since is not None and now - pool.mining_since >= self.limits.steady_s
 
     def _if_active(self, name: str) -> _Pool | None:
         pool = self._active

@@ -214,8 +214,6 @@ class PoolConnection:
 
     async def _reach(self, host: str, port: int) -> ByteStream | None:
         """A connection; None where leave() came first."""
-        if self._leaving is not None:
-            return None
         self._connecting = self._loop.create_task(self._open(host, port))
         try:
             return await self._connecting

@@ -26,13 +26,20 @@ class PoolState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PoolEntry:
     """A pool, who mines there and on which kind of channel: `standard_channels` one a device, else
-    one extended channel for all. `name` is unique among the rig's pools."""
+    one extended channel for all. `name` is unique among the rig's pools. `hides_user`: who mines is
+    a secret, which no picture shows."""
 
     name: str
     url: PoolUrl
     user: str
     standard_channels: bool = False
     enabled: bool = True
+    hides_user: bool = False
+
+    @property
+    def shown_user(self) -> str:
+        """The user as people may see it."""
+        return "(secret)" if self.hides_user else self.user
 
 
 @dataclass(frozen=True, slots=True)

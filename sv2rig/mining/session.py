@@ -6,6 +6,7 @@ Everything here runs on the event loop's thread, whose clock is the monotonic `n
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ class Session:
             judgement = self._context.scheduler.on_solution(device_id, solution, now)
             judgements.append(judgement)
             name = self._found_for(judgement)
-            self._counting.count(device_id, judgement, name, pool is None, now)
+            self._counting.count(device_id, judgement, name, pool is None)
             if judgement.share is not None and pool is not None:
                 pool.submit(device_id, judgement.share, now)
         if pool is not None:
@@ -397,6 +398,14 @@ class Session:
         """These pools, all at once, as after a reload; what has not changed mines on."""
         self._failover.replace(entries, self._loop.time())
         self._changed()
+
+    def limit(self, options: SessionOptions) -> None:
+        """Other limits from now on; how long a pool may be silent holds from the next connection.
+        The mask stays as it was."""
+        mask = self._options.version_rolling_mask
+        self._options = dataclasses.replace(options, version_rolling_mask=mask)
+        self._failover.limits = options.failover
+        self._called.set()
 
     def _changed(self) -> None:
         self._follow(self._loop.time())

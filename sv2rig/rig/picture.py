@@ -94,7 +94,7 @@ def pool_picture(
         reconnects=max(0, session.connections - 1),
         new_block_at=as_utc(session.new_block_at),
         name=session.entry.name,
-        user=session.entry.user,
+        user=session.entry.shown_user,
     )
 
 
@@ -106,7 +106,7 @@ def standings(
         PoolStanding(
             name=standing.entry.name,
             url=str(standing.entry.url),
-            user=standing.entry.user,
+            user=standing.entry.shown_user,
             state=standing.state.value,
             detail=standing.detail,
             since=as_utc(standing.since),
