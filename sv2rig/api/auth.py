@@ -71,7 +71,9 @@ def _socket(request: web.Request) -> socket.socket | None:
 
 def _check_token(request: web.Request, wanted: bytes) -> None:
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
+    if kind.lower() != "bearer" or not hmac.compare_digest(
+        given.strip().encode(errors="surrogateescape"), wanted
+    ):
         raise ApiProblemError(
             401,
             "a token is needed: send the header `Authorization: Bearer TOKEN`",
@@ -109,9 +111,14 @@ def read_token(path: Path) -> str:
         raise ApiStartError(f"the API's token file {path}: {error}") from error
     if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
         raise ApiStartError(f"everybody can read the API's token in {path}: chmod 600 it")
-    if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
+    return check_token(token, str(path))
+
+
+def check_token(token: str, place: str) -> str:
+    """The token itself; ApiStartError unless it is long and can be sent. `place` names it."""
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         raise ApiStartError(
-            f"the API's token in {path} must be at least {SHORTEST_TOKEN} letters without spaces: "
+            f"the API's token in {place} must be at least {SHORTEST_TOKEN} letters without spaces: "
             "make one with `openssl rand -hex 32`"
         )
     return token

@@ -9,11 +9,18 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from sv2rig.api.auth import ApiStartError, check_shared_folder, hand_to_group, new_token, read_token
+from sv2rig.api.auth import (
+    ApiStartError,
+    check_shared_folder,
+    check_token,
+    hand_to_group,
+    new_token,
+    read_token,
+)
 from sv2rig.rig.runtime_folder import RuntimeFolderError, make_private
 
 MOST_RIGS = 16  # of one name
@@ -26,7 +33,7 @@ __all__ = ["ApiOptions", "ApiStartError", "Places"]
 @dataclass(frozen=True, slots=True)
 class ApiOptions:
     """Where the API is to be had. `folder`: of this user alone, for the socket where no `socket` is
-    named, and for a token made here. `listen`: HOST:PORT for TCP."""
+    named, and for a token made here. `listen`: HOST:PORT for TCP. `token`: instead of a file."""
 
     folder: Path
     socket: Path | None = None
@@ -35,6 +42,7 @@ class ApiOptions:
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,8 @@ def claimed_path(options: ApiOptions, name: str) -> Iterator[Path]:
     try:
         path.unlink(missing_ok=True)
         yield path
-        path.unlink(missing_ok=True)
     finally:
+        path.unlink(missing_ok=True)
         lock.close()
 
 
@@ -121,9 +129,11 @@ def host_of(listen: str) -> str:
     return listen.rpartition(":")[0].strip("[]").lower()
 
 
-def token_of(options: ApiOptions, path: Path) -> tuple[Path, str]:
-    """The token that TCP clients have to send, and where it stands; one is made for this run where
-    none is named."""
+def token_of(options: ApiOptions, path: Path) -> tuple[Path | None, str]:
+    """The token that TCP clients have to send, and the file it stands in; one is made for this run
+    where none is named."""
+    if options.token is not None:
+        return None, check_token(options.token, "SV2RIG_API__TOKEN")
     if options.token_file is not None:
         return options.token_file, read_token(options.token_file)
     made = options.folder / f"{path.stem}.token"
@@ -145,7 +155,8 @@ async def tcp_listeners(options: ApiOptions) -> list[socket.socket]:
     except OSError as error:
         raise ApiStartError(f"the API cannot listen on {options.listen}: {error}") from error
     addresses = [(family, address) for family, _, _, _, address in found]
-    if options.token_file is None and not all(is_loopback(str(a[0])) for _, a in addresses):
+    has_token = options.token is not None or options.token_file is not None
+    if not has_token and not all(is_loopback(str(a[0])) for _, a in addresses):
         raise ApiStartError(
             f"the API does not listen on {options.listen}, which others can reach, without a "
             "token: set token_file"

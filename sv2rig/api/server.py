@@ -68,7 +68,7 @@ async def serve_api(rig: ApiRig, options: ApiOptions) -> AsyncIterator[Places]:
         stack.push_async_callback(stream.close)
         server = runner.server
         assert server is not None
-        doors = Doors(lambda: waiting.watched(server()), lambda: len(server.connections))
+        doors = Doors(lambda: waiting.watched(server()))
         stack.push_async_callback(doors.close)
         doors.open(unix_listener(path, options.socket_group))
         for listener in listeners:

@@ -12,12 +12,14 @@ import typer
 from sv2rig import __version__
 from sv2rig.cli import (
     bench,
+    config,
     control_devices,
     control_pools,
     control_rig,
     demo,
     devices,
     emulate,
+    init,
     keys,
     mine,
     pool,
@@ -25,6 +27,9 @@ from sv2rig.cli import (
     selftest,
     top,
     udev,
+)
+from sv2rig.cli import (
+    run as run_command,
 )
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
@@ -46,9 +51,11 @@ udev_app = typer.Typer(
 )
 pools_app = typer.Typer(no_args_is_help=True, help="The pools of a running rig.")
 notify_app = typer.Typer(no_args_is_help=True, help="A daemon's hooks.")
+config_app = typer.Typer(no_args_is_help=True, help="The configuration of `sv2rig run`.")
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
 app.command("top")(top.top)
+app.command("run")(run_command.run)
 app.command("devices")(devices.devices)
 app.command("status")(control_rig.status)
 app.command("set")(control_devices.set_values)
@@ -68,6 +75,8 @@ app.command("safe-off")(safe_off.safe_off)
 app.command("emulate")(emulate.emulate)
 app.add_typer(pools_app, name="pools")
 app.add_typer(notify_app, name="notify")
+app.command("init")(init.init)
+app.add_typer(config_app, name="config")
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(udev_app, name="udev")
@@ -80,6 +89,9 @@ pools_app.command("add")(control_pools.add)
 pools_app.command("remove")(control_pools.remove)
 notify_app.command("test")(control_rig.notify_test)
 pool_app.command("run")(pool.run)
+config_app.command("show")(config.show)
+config_app.command("check")(config.check)
+config_app.command("schema")(config.schema)
 keys_app.command("new")(keys.new)
 udev_app.command("install")(udev.install)
 udev_app.command("print")(udev.print_)
@@ -118,7 +130,7 @@ def _status() -> int:
     try:
         app()
     except UserError as error:
-        sys.stderr.write(f"sv2rig: {error}\n")
+        sys.stderr.writelines(f"sv2rig: {line}\n" for line in str(error).splitlines())
         return error.status
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

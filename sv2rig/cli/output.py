@@ -9,12 +9,19 @@ import msgspec
 import structlog
 import typer
 
+# The statuses a command ends with, as docs/configuration.md lists them; from 64 on they are those
+# of sysexits.h.
+EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69  # no pool can be had
+EXIT_PERMISSION = 77
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 
 class UserError(Exception):
-    """Something the user can mend; the text says what and how. Ends in one line and a status."""
+    """Something the user can mend; the text says what and how, a line each. Ends in a status."""
 
     def __init__(self, text: str, status: int = EXIT_USAGE) -> None:
         super().__init__(text)

@@ -27,12 +27,12 @@ from sv2rig.units import difficulty, duration, hashrate
 
 if TYPE_CHECKING:
     from sv2rig.devices.device import Device
+    from sv2rig.mining.failover import PoolEntry
     from sv2rig.mining.session import SessionOptions
     from sv2rig.rig.hotplug import BoardPlan
     from sv2rig.rig.open_devices import DeviceOptions
     from sv2rig.rig.rig import Rig
     from sv2rig.rig.snapshot import Event, RigSnapshot
-    from sv2rig.sv2.url import PoolUrl
 
 STATUS_EVERY_S = 10.0
 WIDEST_MASK = 0x1FFFFFE0  # BIP323
@@ -131,12 +131,12 @@ def version_mask(text: str, version_rolling: bool) -> int:
 
 def make_rig(
     devices: Sequence[Device],
-    url: PoolUrl,
+    pools: Sequence[PoolEntry],
     options: SessionOptions,
     on_event: Any = None,
     waits_for_devices: bool = False,
 ) -> Rig:
-    """A rig on a pool over TCP, named after this host."""
+    """A rig on pools over TCP, named after this host."""
     from sv2rig.mining.backoff import Backoff
     from sv2rig.mining.session import Session
     from sv2rig.rig.rig import Rig
@@ -145,7 +145,7 @@ def make_rig(
     return Rig(
         socket.gethostname(),
         devices,
-        lambda context: Session(url, options, connect, context, Backoff(random.Random())),
+        lambda context: Session(pools, options, connect, context, lambda: Backoff(random.Random())),
         options.version_rolling_mask,
         time.time,
         on_event,
@@ -155,7 +155,7 @@ def make_rig(
 
 async def run_rig(
     devices: Sequence[Device],
-    url: PoolUrl,
+    pools: Sequence[PoolEntry],
     options: SessionOptions,
     show: Show,
     boards: BoardPlan | None = None,
@@ -164,37 +164,16 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
+    from sv2rig.rig.hotplug import boards_watched
+
     # What is loaded by now stays: 50,000 objects that no collection need look at while jobs wait.
     gc.freeze()
     stop = stop_requested()
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
-    rig = make_rig(devices, url, options, log.event, waits)
-    async with _controlled(rig, stop) as socket_path, _plugged(rig, boards):
+    rig = make_rig(devices, pools, options, log.event, waits)
+    async with _controlled(rig, stop) as socket_path, boards_watched(rig, boards):
         return await _run_until_stopped(rig, stop, show, log, socket_path)
-
-
-@contextlib.asynccontextmanager
-async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
-    """With boards that come and go, if any are wanted."""
-    if boards is None:
-        yield
-        return
-    from sv2rig.rig.hotplug import Hotplug
-
-    async def watch() -> None:
-        try:
-            await Hotplug(rig, boards).run()
-        except Exception as error:
-            words = f"no board that comes is seen any more: {error!r}; please report it"
-            rig.report("error", words)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -206,7 +185,7 @@ async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[Path | Non
     from sv2rig.rig.commands import Commands
     from sv2rig.rig.runtime_folder import runtime_folder
 
-    commands = Commands(rig, pools=None, quit=stop.set)
+    commands = Commands(rig, pools=rig.pool_control, quit=stop.set)
     api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
     options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -16,11 +16,14 @@ from sv2rig.devices.device import (
     Setting,
     Tunable,
 )
+from sv2rig.mining.pool_entry import PoolEntry, PoolRefusedError, Standing
 from sv2rig.rig import knobs
 from sv2rig.rig.fleet import DeviceRefusedError, UnknownDeviceError
 from sv2rig.rig.rig import Rig
 from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
 from sv2rig.rig.wishes import Wishes as Wishes
+from sv2rig.sv2.authority import AuthorityKeyError
+from sv2rig.sv2.url import PoolUrlError, parse_pool_url
 
 Kind = Literal["unknown", "refused", "invalid"]
 
@@ -69,6 +72,24 @@ class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     standard_channels: bool = False
 
 
+class PoolControl(Protocol):
+    """The pools of a rig (a Session); PoolRefusedError where a wish cannot be carried out."""
+
+    def pools(self) -> Sequence[Standing]: ...
+
+    def switch(self, name: str) -> None: ...
+
+    def enable(self, name: str) -> None: ...
+
+    def disable(self, name: str) -> None: ...
+
+    def order(self, names: Sequence[str]) -> None: ...
+
+    def add(self, entry: PoolEntry) -> None: ...
+
+    def remove(self, name: str) -> None: ...
+
+
 class Commands:
     """All of it on the event loop's thread. CommandError says why a command was refused.
 
@@ -80,7 +101,7 @@ class Commands:
         self,
         rig: Rig,
         *,
-        pools: Any,
+        pools: PoolControl,
         quit: Callable[[], None],
         wishes: Wishes | None = None,
     ) -> None:
@@ -173,34 +194,41 @@ class Commands:
 
     def pools(self) -> tuple[PoolStanding, ...]:
         """The preferred one first."""
-        return self._rig.snapshot().pools
+        return self._rig.pools()
 
     def switch_pool(self, name: str) -> None:
         """Mine on this pool now."""
-        self._one_pool(name)
+        with _pool_refusals(name, self._pools):
+            self._pools.switch(name)
 
     def enable_pool(self, name: str) -> None:
         """Use this pool again."""
-        self._one_pool(name)
+        with _pool_refusals(name, self._pools):
+            self._pools.enable(name)
 
     def disable_pool(self, name: str) -> None:
         """Do not use this pool."""
-        self._one_pool(name)
+        with _pool_refusals(name, self._pools):
+            self._pools.disable(name)
 
     def order_pools(self, names: Sequence[str]) -> None:
-        """Prefer them in this order."""
-        self._one_pool(", ".join(names))
+        """Prefer them in this order; it names each of them once."""
+        with _pool_refusals(None, self._pools):
+            self._pools.order(names)
 
     def add_pool(self, wish: PoolWish) -> None:
         """One more, the least preferred."""
-        self._one_pool(wish.name)
+        try:
+            url = parse_pool_url(wish.url)
+        except (PoolUrlError, AuthorityKeyError) as error:
+            raise CommandError(str(error), "invalid", "url") from error
+        with _pool_refusals(None, self._pools):
+            self._pools.add(PoolEntry(wish.name, url, wish.user, wish.standard_channels))
 
     def remove_pool(self, name: str) -> None:
         """Forget this pool."""
-        self._one_pool(name)
-
-    def _one_pool(self, name: str) -> None:
-        raise CommandError(f"this rig has one pool only, not {name}", "unknown", "name")
+        with _pool_refusals(name, self._pools):
+            self._pools.remove(name)
 
     # -- the rig
 
@@ -228,6 +256,18 @@ def _refusals() -> Iterator[None]:
     except knobs.KnobError as error:
         kind: Kind = "refused" if error.field is None else "invalid"
         raise CommandError(str(error), kind, error.field) from error
+
+
+@contextmanager
+def _pool_refusals(name: str | None, pools: PoolControl) -> Iterator[None]:
+    """As CommandError. `name`: the pool that is meant."""
+    if name is not None and all(standing.entry.name != name for standing in pools.pools()):
+        names = ", ".join(standing.entry.name for standing in pools.pools())
+        raise CommandError(f"the rig has no pool {name}; it has: {names}", "unknown", "name")
+    try:
+        yield
+    except PoolRefusedError as error:
+        raise CommandError(str(error)) from error
 
 
 def _described(device: Device) -> ControlledDevice:

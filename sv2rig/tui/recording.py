@@ -86,9 +86,16 @@ class Recording:
         self._shares: list[tuple[int, ShareRecord]] = []
         try:
             self._file: IO[bytes] = path.open("rb")
-            self._read_index()
         except OSError as error:
             raise RecordingError(f"{path}: {error.strerror}") from error
+        try:
+            self._read_index()
+        except OSError as error:
+            self._file.close()
+            raise RecordingError(f"{path}: {error.strerror}") from error
+        except RecordingError:
+            self._file.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -64,7 +64,9 @@ def test_a_packages_rules_count_and_etc_comes_first(tmp_path: Path) -> None:
 def test_the_unit_starts_this_program(tmp_path: Path) -> None:
     texts = json.loads(run("print", "--json").stdout)
     program = str((Path(sys.executable).parent / "sv2rig").resolve())
-    assert f"\nExecStart={program} mine " in texts["unit"]
+    assert f"\nExecStart={program} run --config /etc/sv2rig/rig.toml\n" in texts["unit"]
+    assert f"\nExecStopPost={program} safe-off\n" in texts["unit"]
+    assert "@" not in texts["unit"].replace("@system-service", "")
     assert run("print", "user").stdout == texts["user"]
     analyze = shutil.which("systemd-analyze")
     if analyze is not None:
@@ -75,6 +77,52 @@ def test_the_unit_starts_this_program(tmp_path: Path) -> None:
         )
         complaints = [line for line in done.stderr.splitlines() if "sv2rig.service" in line]
         assert complaints == []
+
+
+def unit() -> dict[str, list[str]]:
+    """The unit's settings, each with its values."""
+    found: dict[str, list[str]] = {}
+    for line in run("print", "unit").stdout.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def test_the_unit_is_what_the_daemon_needs() -> None:
+    settings = unit()
+    assert settings["Type"] == ["notify"]
+    assert float(settings["WatchdogSec"][0]) >= 10
+    assert set(settings["RestartPreventExitStatus"][0].split()) == {"77", "78"}
+    assert settings["Restart"] == ["on-failure"]  # which a missed watchdog is, too
+    assert (settings["User"], settings["Group"]) == (["sv2rig"], ["sv2rig"])
+    assert settings["RuntimeDirectory"] == ["sv2rig"]
+    assert settings["RuntimeDirectoryMode"] == ["0750"]  # the group reaches the socket in it
+
+
+def test_hardening_lets_kernels_be_compiled_and_boards_be_seen() -> None:
+    settings = unit()
+    assert settings.keys().isdisjoint({"MemoryDenyWriteExecute", "PrivateDevices", "PrivateUsers"})
+    assert "AF_NETLINK" in settings["RestrictAddressFamilies"][0].split()
+    assert settings["NoNewPrivileges"] == ["yes"]
+    assert settings["CapabilityBoundingSet"] == [""]
+    assert settings["ProtectSystem"] == ["strict"]
+    assert settings["SystemCallFilter"] == ["@system-service"]
+
+
+def test_systemd_s_own_score_of_the_hardening(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return  # no systemd, no score
+    file = tmp_path / "sv2rig.service"
+    file.write_text(run("print", "unit").stdout)
+    command = [analyze, "security", "--offline=true", "--no-pager", "--threshold=30", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if "unrecognized option" in done.stderr:  # older than 250
+        return
+    print(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stdout  # an exposure of 3.0 of 10 at most
+    assert "Overall exposure level" in done.stdout
 
 
 def test_an_ordinary_user_is_told_to_ask_root() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,18 @@ from memory_net import MemoryNet
 from rig_on_pool import Clock, Run
 
 from sv2rig.api.places import ApiOptions, Places
-from sv2rig.api.rig import ApiRig
+from sv2rig.api.rig import ApiRig, ConfigShown
 from sv2rig.api.server import serve_api
 from sv2rig.boards.line import BoardError
 from sv2rig.rig.commands import Commands
+from sv2rig.rig.store import Store
 
 
 class TunableBoard(LoopBoard):
     """Notes what it is tuned for; without a power reading, as most boards are."""
 
-    def __init__(self) -> None:
-        super().__init__("board:1")
+    def __init__(self, device_id: str) -> None:
+        super().__init__(device_id)
         self.tuned: list[tuple[str, Mapping[str, float]]] = []
 
     def tune(self, goal: str, limits: Mapping[str, float]) -> None:
@@ -44,8 +46,8 @@ class DarkBoard(LoopBoard):
 class ARig:
     """A rig on a pool that is away."""
 
-    def __init__(self) -> None:
-        self.board, self.tunable = LoopBoard("board:0"), TunableBoard()
+    def __init__(self, first: str = "board:0", second: str = "board:1") -> None:
+        self.board, self.tunable = LoopBoard(first), TunableBoard(second)
         self.dark = DarkBoard("board:2")
         devices = [self.board, self.tunable, self.dark, LoopDevice("loop:0")]
         self.run = Run(devices, MemoryNet().connect, Clock())
@@ -53,7 +55,7 @@ class ARig:
         self.api = ApiRig(
             "garage",
             self.run.rig,
-            Commands(self.run.rig, pools=None, quit=self._quit),
+            Commands(self.run.rig, pools=self.run.session, quit=self._quit),
             self.run.rig.report,
         )
 
@@ -73,4 +75,35 @@ async def served(folder: Path, **options: Any) -> AsyncIterator[tuple[ARig, Plac
         async with serve_api(a_rig.api, ApiOptions(folder, **options)) as places:
             yield a_rig, places
     finally:
+        await a_rig.end()
+
+
+@asynccontextmanager
+async def with_everything(
+    folder: Path, first: str = "board:0", second: str = "board:1", **options: Any
+) -> AsyncIterator[tuple[ARig, Places]]:
+    """As served, with a store, a configuration and hooks."""
+    a_rig = ARig(first, second)
+    store = Store.open(folder / "state", a_rig.run.rig.report)
+
+    async def reload() -> Sequence[str]:
+        return ["devices.latency_ms: 50 becomes 20"]
+
+    async def notify() -> str:
+        return "the hook ended with 0"
+
+    api = replace(
+        a_rig.api,
+        store=store,
+        config=lambda: ConfigShown("rig.toml", {"name": "garage"}, {"name": "rig.toml:1"}),
+        reload=reload,
+        notify=notify,
+        loop_lag_s=lambda: 0.002,
+    )
+    try:
+        await asyncio.to_thread(folder.chmod, 0o700)
+        async with serve_api(api, ApiOptions(folder, **options)) as places:
+            yield a_rig, places
+    finally:
+        store.close()
         await a_rig.end()

@@ -20,7 +20,18 @@ SV2RIG = str(Path(sys.executable).parent / "sv2rig")
 PATIENCE_S = 40.0
 EMULATE = ("emulate", "bm13xx", "--ticket-bits", "12", "--rate", "100000", "--json")
 BOARD = "bm13xx:emulated_bm13xx"
-_DEVICES = ("--device", "serial:emulated:bm13xx?driver=bm13xx", "--device", "simulated?rate=90k")
+_CONFIGURATION = """
+name = "bench"
+state_dir = "{folder}/state"
+
+[[pools]]
+name = "home"
+url = "{url}"
+user = "u"
+
+[devices]
+use = ["serial:emulated:bm13xx?driver=bm13xx", "simulated?rate=90k"]
+"""
 
 
 def private_environment(folder: Path) -> dict[str, str]:
@@ -57,9 +68,11 @@ def pool_command(folder: Path) -> tuple[str, ...]:
             "--shares-per-minute", "120", "--listen", f"127.0.0.1:{port}")  # fmt: skip
 
 
-def mine_on(url: str) -> tuple[str, ...]:
-    """A rig of the emulated board and a simulated device."""
-    return ("mine", url, "--user", "u", "--headless", *_DEVICES)
+def daemon_on(url: str, folder: Path) -> tuple[str, ...]:
+    """A daemon with the emulated board and a simulated device."""
+    path = folder / "rig.toml"
+    path.write_text(_CONFIGURATION.format(url=url, folder=folder))
+    return ("run", "-c", str(path))
 
 
 def rig_client(environment: dict[str, str]) -> RigClient:

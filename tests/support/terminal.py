@@ -28,6 +28,8 @@ class Terminal:
     ) -> None:
         self._tmux = (shutil.which("tmux") or "tmux", "-S", str(folder / "tmux"), "-f", "/dev/null")
         self._environment = {**environment, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        for name in ("COLUMNS", "LINES", "NO_COLOR"):  # of the tests' own terminal
+            self._environment.pop(name, None)
         shell = f"{shlex.join(command)}; echo ENDED $?; exec sleep 600"
         columns, rows = map(str, size)
         self._run("new-session", "-d", "-x", columns, "-y", rows, shell)

@@ -11,21 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from stream_server import stream_server
-from tui_scenes import NOW, device, rig
+from tui_scenes import message
 
-from sv2rig.rig.snapshot import SCHEMA, Event, RigSnapshot, ShareRecord
+from sv2rig.rig.snapshot import SCHEMA, RigSnapshot
 from sv2rig.tui import live
 from sv2rig.tui.feed import Feed, FeedError, SchemaError, StreamMessage, as_line, decode
 from sv2rig.tui.links import CommandLink, LinkError, RefusedError, SocketLink
 from sv2rig.tui.live import first_picture, follow
-
-
-def message(sequence: int, *events: int, **fields: object) -> StreamMessage:
-    return StreamMessage(
-        rig(device(0), sequence=sequence, time=NOW + sequence, **fields),
-        tuple(Event(number, NOW, "info", f"event {number}") for number in events),
-        tuple(ShareRecord(number, NOW, "opencl:0", "", "accepted", 2.0, 1.0) for number in events),
-    )
 
 
 def text(sequence: int, *events: int, **fields: object) -> str:

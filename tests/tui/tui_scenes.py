@@ -12,6 +12,7 @@ from rich.style import Style
 from textual.pilot import Pilot
 
 from sv2rig import __version__
+from sv2rig.api.messages import StreamMessage
 from sv2rig.rig.snapshot import (
     SCHEMA,
     DeviceSnapshot,
@@ -115,6 +116,15 @@ def rig(*devices: DeviceSnapshot, **fields: object) -> RigSnapshot:
         devices=devices,
     )
     return msgspec.structs.replace(usual, **fields)
+
+
+def message(sequence: int, *events: int, **fields: object) -> StreamMessage:
+    """What a rig's stream says in one second, with events and shares of these numbers."""
+    return StreamMessage(
+        rig(device(0), sequence=sequence, time=NOW + sequence, **fields),
+        tuple(Event(number, NOW, "info", f"event {number}") for number in events),
+        tuple(ShareRecord(number, NOW, "opencl:0", "", "accepted", 2.0, 1.0) for number in events),
+    )
 
 
 class Source:

@@ -1,0 +1,84 @@
+"""What changes between two configurations, and what of it needs a restart: for a reload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import SecretStr
+
+from sv2rig.rig.config import HIDDEN, leaves
+from sv2rig.rig.config_keys import dotted, find
+from sv2rig.rig.config_model import RigConfig
+from sv2rig.rig.config_show import shown_command
+from sv2rig.rig.config_text import KeyPath
+
+Applies = Literal["now", "restart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A key whose value changes. None: not set. Secrets are hidden, also where both are there.
+    `path` names a pool by its name, not by its place."""
+
+    path: str
+    old: Any
+    new: Any
+    applies: Applies
+
+    def __str__(self) -> str:
+        when = "" if self.applies == "now" else ", after a restart"
+        return f"{self.path}: {_words(self.old)} -> {_words(self.new)}{when}"
+
+
+def diff(old: RigConfig, new: RigConfig) -> list[Change]:
+    """Every key that changes, in the file's order; pools that come, go or change places."""
+    before, after = _by_name(old), _by_name(new)
+    changes = []
+    for path in dict.fromkeys([*before, *after]):
+        was, now = before.get(path), after.get(path)
+        if was != now:
+            applies = _applies(path)
+            changes.append(Change(dotted(path), _masked(path, was), _masked(path, now), applies))
+    order, new_order = _order(old, new), _order(new, old)
+    if order != new_order:
+        changes.append(Change("pools", order, new_order, "now"))
+    return changes
+
+
+def _by_name(config: RigConfig) -> dict[KeyPath, Any]:
+    values: dict[KeyPath, Any] = {}
+    for path, value in leaves(config):
+        if path[0] == "pools":
+            name = config.pools[int(path[1])].name
+            if path[2] != "name":
+                values["pools", name, *path[2:]] = value
+        else:
+            values[path] = value
+    return values
+
+
+def _order(config: RigConfig, other: RigConfig) -> tuple[str, ...]:
+    """The names of those that both have."""
+    theirs = {pool.name for pool in other.pools}
+    return tuple(pool.name for pool in config.pools if pool.name in theirs)
+
+
+def _applies(path: KeyPath) -> Applies:
+    as_key: KeyPath = ("pools", 0, *path[2:]) if path[0] == "pools" else path
+    key = find(as_key)
+    return "restart" if key is not None and key.restart else "now"
+
+
+def _masked(path: KeyPath, value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return HIDDEN
+    return tuple(shown_command(value)) if path == ("hooks", "command") and value else value
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,207 @@
+"""The user's own command, run when something happens: to send a message, to ring a bell.
+
+No shell is asked. The command learns what happened from its environment (SV2RIG_EVENT,
+SV2RIG_EVENT_TIME, _TEXT, _RIG, and _DEVICE or _POOL where there is one) and, as JSON, from its
+standard input. The configuration's own variables, which may hold secrets, are kept from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from sv2rig.rig.happenings import Happening, Kind
+
+TIMEOUT_S = 30.0
+MOST_WAITING = 100  # of a kind: a hub that fails takes all its boards with it
+MOST_OUTPUT = 2000  # bytes of what it said on stderr
+_NOT_PASSED_ON = ("SV2RIG_", "NOTIFY_SOCKET", "WATCHDOG_")
+
+Report = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HookPlan:
+    """Which command is run, and on what; no command: none."""
+
+    command: tuple[str, ...] = ()
+    on: frozenset[Kind] = frozenset(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run of the command ended: `trouble` says what went wrong, None where nothing did."""
+
+    trouble: str | None
+    seconds: float
+    said: str = ""
+
+
+class Hooks:
+    """Runs the command at most once at a time for each kind of event, beside everything else.
+
+    `report(level, text)` hears of a failure once, and once that it works again. `plan` may be
+    replaced while it runs.
+    """
+
+    def __init__(
+        self, plan: HookPlan, rig_name: str, report: Report, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self.plan = plan
+        self._rig_name = rig_name
+        self._report = report
+        self._timeout_s = timeout_s
+        self._waiting: dict[Kind, deque[Happening]] = {}
+        self._running: dict[Kind, asyncio.Task[None]] = {}
+        self._fails = False
+
+    def tell(self, happening: Happening) -> None:
+        """Run the command for this; returns at once."""
+        kind = happening.kind
+        if not self.plan.command or kind not in self.plan.on:
+            return
+        waiting = self._waiting.setdefault(kind, deque())
+        if len(waiting) >= MOST_WAITING:
+            self._failed(f"{MOST_WAITING} {kind} events wait for it already: one is left out")
+            return
+        waiting.append(happening)
+        if kind not in self._running:
+            self._running[kind] = asyncio.create_task(self._run_all(kind, waiting))
+
+    async def test(self) -> Outcome:
+        """Run the command for a test event, whatever it is told of otherwise."""
+        if not self.plan.command:
+            return Outcome("no command is configured: see [hooks] command", 0.0)
+        text = "this is a test of the hook"
+        return await self._run(Happening(Kind.TEST, datetime.now(UTC).timestamp(), text))
+
+    async def close(self) -> None:
+        """Kill what runs; what waits is forgotten."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run_all(self, kind: Kind, waiting: deque[Happening]) -> None:
+        try:
+            while waiting:
+                outcome = await self._run(waiting.popleft())
+                if outcome.trouble is not None:
+                    said = f" ({outcome.said})" if outcome.said else ""
+                    self._failed(f"{outcome.trouble}{said}")
+                elif self._fails:
+                    self._fails = False
+                    self._report("info", "the hook works again")
+        finally:
+            del self._running[kind]
+
+    def _failed(self, why: str) -> None:
+        if not self._fails:
+            self._fails = True
+            self._report("warning", f"hook: {why}; it is told again only when it works")
+
+    async def _run(self, happening: Happening) -> Outcome:
+        command = self.plan.command
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        trouble, said = await run_command(
+            command,
+            hook_environment(os.environ, self._rig_name, happening),
+            msgspec.json.encode(_told(self._rig_name, happening)),
+            self._timeout_s,
+        )
+        return Outcome(trouble, loop.time() - began, said)
+
+
+async def run_command(
+    command: Sequence[str], environment: Mapping[str, str], given: bytes, timeout_s: float
+) -> tuple[str | None, str]:
+    """What went wrong (None: nothing), and the beginning of what the command said on stderr."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # so that what it starts ends with it
+        )
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}", ""
+    said = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.gather(_give(process, given), _listen(process, said))
+            status = await process.wait()
+    except (TimeoutError, asyncio.CancelledError) as end:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        if isinstance(end, asyncio.CancelledError):
+            raise
+        return f"{command[0]} was killed: it took longer than {timeout_s:g} s", _words(said)
+    return None if status == 0 else _ended_with(command[0], status), _words(said)
+
+
+async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
+    assert process.stdin is not None  # a pipe
+    with suppress(ConnectionError):  # it need not read
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _listen(process: asyncio.subprocess.Process, said: bytearray) -> None:
+    assert process.stderr is not None  # a pipe
+    while chunk := await process.stderr.read(4096):
+        said += chunk[: MOST_OUTPUT - len(said)]
+
+
+def _ended_with(name: str, status: int) -> str:
+    if status < 0:
+        return f"{name} was ended by {signal.Signals(-status).name}"
+    return f"{name} ended with status {status}"
+
+
+def _words(said: bytearray) -> str:
+    return _plain(said.decode(errors="replace"))
+
+
+def _plain(text: str) -> str:
+    """On one line, and fit for a terminal and an environment."""
+    text = " ".join(text.split())
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def hook_environment(
+    environment: Mapping[str, str], rig_name: str, happening: Happening
+) -> dict[str, str]:
+    """What the command finds in its environment."""
+    passed = {
+        name: value for name, value in environment.items() if not name.startswith(_NOT_PASSED_ON)
+    }
+    told = _told(rig_name, happening)
+    passed["SV2RIG_EVENT"] = told.pop("event")
+    passed.update({f"SV2RIG_EVENT_{name.upper()}": value for name, value in told.items()})
+    return passed
+
+
+def _told(rig_name: str, happening: Happening) -> dict[str, str]:
+    time = datetime.fromtimestamp(happening.time, UTC).isoformat(timespec="seconds")
+    told = {
+        "event": happening.kind.value,
+        "time": time.replace("+00:00", "Z"),
+        "rig": rig_name,
+        "text": _plain(happening.text),
+        "device": happening.device,
+        "pool": happening.pool,
+    }
+    return {name: value for name, value in told.items() if value is not None}
