@@ -38,12 +38,12 @@ def share_line(share: ShareRecord, width: int) -> Text:
     elif share.reason:
         said = f"{said} {plain(share.reason)}"
     ratio = f"{difficulty(share.difficulty)}/{difficulty(share.wanted)}"
-    device = min(24, max(width - 40, 6))
-    verdict = max(width - 9 - device - 14 - _LATENCY, 2)
+    device = min(24, max(width - 42, 6))
+    verdict = max(width - 9 - device - 16 - _LATENCY, 2)
     return Text.assemble(
         (f"{clock(share.time)} ", DIM),
         cell(fit_middle(plain(share.device), device), device),
-        cell(f" {fit(ratio, 12)}", 14),
+        cell(f" {fit(ratio, 15)}", 16),
         (cell(said, verdict), role),
         cell(quantity(share.latency_ms, " ms"), _LATENCY, right=True),
     )
