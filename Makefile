@@ -12,7 +12,7 @@ ARGS ?=
 # time stamp) asks for the short second step; new dependencies ask for the long first one.
 FOLDERS := $(shell find sv2rig kernels drivers udev -type d -not -name __pycache__)
 
-.PHONY: help demo test vectors lint check wheel-check soak bench clean
+.PHONY: help demo test vectors lint check wheel-check soak bench pictures clean
 
 help:
 	@echo "make demo   a pool and a rig on this machine, mining      (ARGS=\"--headless --duration 30 --json\")"
@@ -22,6 +22,7 @@ help:
 	@echo "make check  lint, test, and the self-test of the built wheel outside the checkout (what CI runs)"
 	@echo "make soak   the daemon killed 200 times under load, its log and counters checked each time"
 	@echo "make bench  the figures of docs/benchmarks.md, measured here"
+	@echo "make pictures  docs/screen-*.svg, drawn anew from a demo that runs (a minute)"
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: python3 with venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -63,6 +64,9 @@ soak: $(VENV)/.synced
 
 bench: $(VENV)/.synced
 	@$(BIN)/python bench $(ARGS)
+
+pictures: $(VENV)/.synced
+	@$(BIN)/python docs/make-pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
-
-if TYPE_CHECKING:
-    from sv2rig.api.client import RigClient
 
 Device = Annotated[str, typer.Argument(help="The device's id, as the screen shows it.")]
 RigName = Annotated[
@@ -25,9 +22,9 @@ Json = Annotated[bool, typer.Option("--json", help="A JSON object instead of tex
 
 def ask(rig: str | None, socket: Path | None, method: str, target: str, body: Any = None) -> Any:
     """The rig's answer; UserError in its words where it says no, or where there is no rig."""
-    from sv2rig.api.client import NoAnswerError, RefusedError
+    from sv2rig.api.client import NoAnswerError, RefusedError, RigClient
 
-    client = _client(rig, socket)
+    client = RigClient(socket_of(rig, socket))
     try:
         return client.ask(method, target, body)
     except (NoAnswerError, RefusedError) as error:
@@ -57,13 +54,14 @@ def numbers(texts: list[str]) -> dict[str, float]:
     return found
 
 
-def _client(rig: str | None, socket: Path | None) -> RigClient:
-    from sv2rig.api.client import RigClient, find_rigs, rig_folders
+def socket_of(rig: str | None, socket: Path | None) -> Path:
+    """The socket of the rig that is meant; UserError where that is none or not clear."""
+    from sv2rig.api.client import find_rigs, rig_folders
 
     if socket is not None:
         if rig is not None:
             raise UserError("either --rig or --socket says which rig, not both")
-        return RigClient(socket)
+        return socket
     folders = rig_folders()
     rigs = find_rigs(folders)
     if not rigs:
@@ -78,4 +76,4 @@ def _client(rig: str | None, socket: Path | None) -> RigClient:
     name = next(iter(rigs)) if rig is None else rig
     if name not in rigs:
         raise UserError(f"no rig {name} runs here; there is: {', '.join(rigs)}", EXIT_FAILED)
-    return RigClient(rigs[name])
+    return rigs[name]

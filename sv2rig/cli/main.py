@@ -25,6 +25,7 @@ from sv2rig.cli import (
     pool,
     safe_off,
     selftest,
+    top,
     udev,
 )
 from sv2rig.cli import (
@@ -53,6 +54,7 @@ pools_app = typer.Typer(no_args_is_help=True, help="The pools of a running rig."
 notify_app = typer.Typer(no_args_is_help=True, help="A daemon's hooks.")
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
+app.command("top")(top.top)
 app.command("run")(run_command.run)
 app.command("devices")(devices.devices)
 app.command("status")(control_rig.status)

@@ -172,12 +172,12 @@ async def run_rig(
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
     rig = make_rig(devices, pools, options, log.event, waits)
-    async with _controlled(rig, stop), boards_watched(rig, boards):
-        return await _run_until_stopped(rig, stop, show, log)
+    async with _controlled(rig, stop) as socket_path, boards_watched(rig, boards):
+        return await _run_until_stopped(rig, stop, show, log, socket_path)
 
 
 @contextlib.asynccontextmanager
-async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
+async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[Path | None]:
     """With the API on a socket, if one can be had: the rig mines without it too."""
     from sv2rig.api.places import ApiOptions, ApiStartError
     from sv2rig.api.rig import ApiRig
@@ -189,11 +189,12 @@ async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
     api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
     options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:
+        path = None
         try:
-            await stack.enter_async_context(serve_api(api, options))
+            path = (await stack.enter_async_context(serve_api(api, options))).socket
         except ApiStartError as error:
             rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
-        yield
+        yield path
 
 
 class _Log:
@@ -207,15 +208,18 @@ class _Log:
             log_event(event.level, event.text, event.device)
 
 
-async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show, log: _Log) -> RigSnapshot:
+async def _run_until_stopped(
+    rig: Rig, stop: asyncio.Event, show: Show, log: _Log, socket_path: Path | None
+) -> RigSnapshot:
     from sv2rig.mining.session import SessionError
 
     running = asyncio.create_task(rig.run())
-    watching = asyncio.create_task(_until_stop(stop, show, rig))
+    watching = asyncio.create_task(_until_stop(stop, show, rig, log, socket_path))
     error: SessionError | None = None
     await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
-    log.muted = False
     stop.set()  # from now on Ctrl-C leaves at once
+    if running.done():
+        await asyncio.gather(watching, return_exceptions=True)  # the screen leaves the terminal
     if not running.done():
         await rig.stop()
     try:
@@ -230,27 +234,32 @@ async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show, log: _Lo
     return rig.snapshot()
 
 
-async def _until_stop(stop: asyncio.Event, show: Show, rig: Rig) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(show.duration_s):
-            if show.screen:
-                await _screen(rig, stop)
-            else:
-                await _log_status(rig, stop)
-
-
-async def _screen(rig: Rig, stop: asyncio.Event) -> None:
-    from sv2rig.tui.app import RigScreen
-
-    screen = RigScreen(rig, on_quit=stop.set)
-    drawing = asyncio.create_task(screen.run_async())
-    stopping = asyncio.create_task(stop.wait())
+async def _until_stop(
+    stop: asyncio.Event, show: Show, rig: Rig, log: _Log, socket_path: Path | None
+) -> None:
+    """Show the rig until then. A screen that fails ends nothing: log lines take its place."""
+    loop = asyncio.get_running_loop()
+    over = None if show.duration_s is None else loop.call_later(show.duration_s, stop.set)
     try:
-        await asyncio.wait({drawing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if show.screen:
+            failed = await _screen(socket_path, stop)
+            log.muted = False
+            if failed is None:
+                return
+            log_event("warning", f"{failed}; the rig mines on, with log lines")
+        await _log_status(rig, stop)
     finally:
-        stopping.cancel()
-        screen.exit()
-        await asyncio.gather(drawing, return_exceptions=True)
+        if over is not None:
+            over.cancel()
+
+
+async def _screen(socket_path: Path | None, stop: asyncio.Event) -> str | None:
+    """Until the user leaves it; the words for it where there is none any more."""
+    from sv2rig.cli.attached_screen import show_screen
+
+    if socket_path is None:
+        return "no screen, since this rig has no socket"
+    return await show_screen(socket_path, stop)
 
 
 async def _log_status(rig: Rig, stop: asyncio.Event) -> None:
