@@ -164,10 +164,15 @@ async def _show_live(
     elif view.once:
         await _print_screen(feed)
     else:
+        from platformdirs import user_state_path
+
+        from sv2rig.tui.dismissed import Dismissed
         from sv2rig.tui.operated import OperatedRig
 
         voice.muted = True
-        await _run_screen(OperatedRig(feed, link=link, ends_rig=view.ends_rig), following)
+        dismissed = Dismissed(user_state_path("sv2rig") / "dismissed.json")
+        screen = OperatedRig(feed, link=link, ends_rig=view.ends_rig, dismissed=dismissed)
+        await _run_screen(screen, following)
 
 
 async def _print_screen(source: SnapshotSource) -> None:
