@@ -135,7 +135,7 @@ def test_its_state_is_shown_and_its_pools_are_changed(
     for verb in ("disable", "enable", "switch"):
         assert run(environment, "pools", verb, "b") == (0, run_words(verb), "")
     status, _, error = run(environment, "pools", "switch", "attic")
-    assert (status, "no pool attic" in error) == (1, True)
+    assert (status, "no pool 'attic'" in error) == (1, True)
     assert run(environment, "pools", "remove", "b", "--json")[1] == '{"pool":"b","ok":true}\n'
     assert run(environment, "quit") == (0, "the rig ends\n", "")
     rig.wait(PATIENCE_S)
