@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sv2rig.tui.feed import Feed, StreamMessage
     from sv2rig.tui.links import Link
 
+RECALLED_S = 3600.0
 ONCE_SIZE = (80, 24)  # where there is no terminal that has one
 
 
@@ -164,10 +165,27 @@ async def _show_live(
     elif view.once:
         await _print_screen(feed)
     else:
+        from platformdirs import user_state_path
+
+        from sv2rig.tui.dismissed import Dismissed
         from sv2rig.tui.operated import OperatedRig
 
         voice.muted = True
-        await _run_screen(OperatedRig(feed, link=link, ends_rig=view.ends_rig), following)
+        await _recall(link, feed)
+        dismissed = Dismissed(user_state_path("sv2rig") / "dismissed.json")
+        screen = OperatedRig(feed, link=link, ends_rig=view.ends_rig, dismissed=dismissed)
+        await _run_screen(screen, following)
+
+
+async def _recall(link: Link, feed: Feed) -> None:
+    """What the rig's rate was in the last hour, where the rig knows it."""
+    from sv2rig.tui.links import LinkError, RefusedError
+
+    until = feed.snapshot().time
+    query = f"/v1/history?since={until - RECALLED_S:.0f}&until={until:.0f}&points=240"
+    with contextlib.suppress(LinkError, RefusedError):
+        found = await link.ask("GET", query)
+        feed.rates = [(point["time"], point["hashrate_hs"]) for point in found["points"]]
 
 
 async def _print_screen(source: SnapshotSource) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -72,6 +72,7 @@ class Feed:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.lost = "not connected yet"
+        self.rates: Sequence[tuple[float, float | None]] = ()  # from before the first picture
         self._clock = clock
         self._heard_at = clock()
         self._picture: RigSnapshot | None = None
@@ -92,6 +93,10 @@ class Feed:
 
     def shares_after(self, number: int) -> tuple[ShareRecord, ...]:
         return _after(self._shares, number)
+
+    def rates_before(self, utc: float) -> Sequence[tuple[float, float | None]]:
+        """Moments (UTC seconds) and hashes a second before `utc`, oldest first."""
+        return [(at, rate) for at, rate in self.rates if at < utc]
 
     # -- what the sources tell
 

@@ -15,6 +15,8 @@ o  sort: trouble first, by id, slowest first, hottest first
 t  troubled devices only               up, down  choose a device
 f  follow the log, or hold it          l  log: all, warnings, errors
 d  dismiss: block found, versions      s  shares, log (narrow screens)
+↵  the device's screen    p  pause, resume    e  off, on    + -  MHz
+i  identify   r  reset    P  pools            ^P  every command
 
 ● MINING   ○ INIT, READY, PAUSED: no work   – OFF   ✖ DEAD, LOST
 ▲ THROTTLED, COOLDOWN, SICK, RESETTING, hot, no hashes: look at it

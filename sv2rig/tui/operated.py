@@ -13,6 +13,7 @@ from sv2rig.rig.snapshot import DeviceSnapshot, SnapshotSource
 from sv2rig.tui.app import RigScreen
 from sv2rig.tui.device_history import DeviceHistory
 from sv2rig.tui.device_table import DeviceTable
+from sv2rig.tui.dismissed import Dismissed
 from sv2rig.tui.links import Link, LinkError, RefusedError
 
 _STEPS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0)
@@ -22,7 +23,7 @@ _MAIN_ACTIONS = ("order", "filter", "troubled_only", "follow", "level", "swap")
 
 class OperatedRig(RigScreen):
     """RigScreen with the keys that command. `ends_rig`: q stops the rig, as in `mine`; else it only
-    leaves the screen."""
+    leaves the screen. `dismissed`: which blocks were seen on other days."""
 
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -45,12 +46,14 @@ class OperatedRig(RigScreen):
         *,
         link: Link,
         ends_rig: bool = False,
+        dismissed: Dismissed | None = None,
         **options: Any,
     ) -> None:
         super().__init__(source, on_quit=None, control=link, **options)
         self.link = link
         self.ends_rig = ends_rig
         self.history = DeviceHistory()
+        self._dismissed = dismissed
         self._in_turn = asyncio.Lock()
 
     @classmethod
@@ -65,9 +68,16 @@ class OperatedRig(RigScreen):
         self.COMMANDS.add(self._palette)
 
     def poll(self) -> None:
+        if self.seen.rig is None and self._dismissed is not None:
+            self.seen.skip_blocks(self._dismissed.blocks(self.seen.source.snapshot()))
         super().poll()
         if self.seen.rig is not None:
             self.history.add(self.seen.rig)
+
+    def action_dismiss(self) -> None:
+        super().action_dismiss()
+        if self._dismissed is not None and self.seen.rig is not None:
+            self._dismissed.keep(self.seen.rig)
 
     # -- commands
 

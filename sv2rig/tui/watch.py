@@ -75,7 +75,6 @@ class Watch:
     def _take(self, rig: RigSnapshot) -> None:
         """A new picture; a lower number than before means that the rig was started anew."""
         if self.rig is None:
-            self._blocks_seen = 0
             if isinstance(self.source, Remembers):
                 for at, rate in self.source.rates_before(rig.time):
                     self.rates.add(at, rate)
@@ -119,6 +118,10 @@ class Watch:
         if self.rig is not None:
             self._blocks_seen = self.rig.blocks_found
             self._version_seen = self.rig.version
+
+    def skip_blocks(self, number: int) -> None:
+        """The user has seen so many of the rig's blocks on another day."""
+        self._blocks_seen = number
 
     @property
     def shares_per_minute(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from textual.pilot import Pilot
 from tui_scenes import NOW, URL, Source, device, lines, polled, rig
 
 from sv2rig.rig.snapshot import PoolStanding
+from sv2rig.tui.dismissed import Dismissed
 from sv2rig.tui.links import LinkError, Lost, RefusedError
 from sv2rig.tui.operated import OperatedRig, next_frequency
 
@@ -244,3 +246,27 @@ async def test_q_detaches_or_stops() -> None:
             assert word in shown[-1]
             await pilot.press("q")
         assert app.return_code == 0
+
+
+async def test_a_dismissed_block_stays_so_when_the_screen_comes_again(tmp_path: Path) -> None:
+    async def banner(path: Path, blocks: int, *keys: str, **fields: Any) -> str:
+        """What the bar says after these keys."""
+        source = Source(rig(device(1), blocks_found=blocks, **fields))
+        app = OperatedRig(source, link=Answers(), clock=source.clock, dismissed=Dismissed(path))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await polled(app, pilot)
+            await pilot.press(*keys)
+            return next((line for line in await polled(app, pilot) if "★" in line), "")
+
+    path = tmp_path / "sv2rig" / "dismissed.json"
+    assert " BLOCK FOUND " in await banner(path, 1)
+    assert " BLOCK FOUND " in await banner(path, 1)  # only looked at
+    assert await banner(path, 1, "d") == ""
+    assert await banner(path, 1) == ""
+    assert " BLOCK FOUND (2 in all)" in await banner(path, 2)
+    assert " BLOCK FOUND " in await banner(path, 1, name="attic")
+    assert " BLOCK FOUND " in await banner(path, 1, uptime_s=5.0)  # it was started anew
+    path.write_bytes(b"damaged")
+    assert " BLOCK FOUND " in await banner(path, 1)
+    (tmp_path / "file").touch()
+    assert await banner(tmp_path / "file" / "d.json", 1, "d") == ""  # no folder: the screen goes on
