@@ -19,6 +19,7 @@ ALWAYS = {
 }
 SOMETIMES = {
     404: "There is no such thing.",
+    408: "The body does not come.",
     409: "Not now; the text says why.",
     413: "The body is too long.",
     422: "A value is wrong; `field` names it.",
@@ -97,7 +98,7 @@ def _operation(route: Route, named: dict[str, Any]) -> dict[str, Any]:
 def _errors(route: Route, named: dict[str, Any]) -> dict[str, Any]:
     described = dict(ALWAYS)
     statuses = {*route.refusals, 422 if route.query or route.body else 500, 500}
-    statuses |= {413, 422} if route.body else set()
+    statuses |= {408, 413, 422} if route.body else set()
     described |= {str(status): SOMETIMES[status] for status in statuses}
     return {
         status: _answer(words, named[_key(Problem)]) for status, words in sorted(described.items())

@@ -41,18 +41,16 @@ def set_values(
     """
     from sv2rig.api.client import device_path
 
-    result: dict[str, float]
     if values:
-        result = ask(rig, socket, "PATCH", device_path(device, "settings"), numbers(values))
-    else:
-        known = ask(rig, socket, "GET", device_path(device))
-        result = {setting["name"]: setting["value"] for setting in known["settings"]}
+        ask(rig, socket, "PATCH", device_path(device, "settings"), numbers(values))
+    settings = ask(rig, socket, "GET", device_path(device))["settings"]
     if json:
-        print_json({"device": device, "settings": result})
+        now = {setting["name"]: setting["value"] for setting in settings}
+        print_json({"device": device, "settings": now})
         return
-    for name, value in result.items():
-        print_text(f"{name} = {value:g}")
-    if not result:
+    for setting in settings:
+        print_text(f"{setting['name']} = {setting['value']:g} {setting['unit']}".rstrip())
+    if not settings:
         print_text(f"{device} has nothing that can be set")
 
 

@@ -65,7 +65,8 @@ def add(
     json: Json = False,
 ) -> None:
     """Add a pool, as the least preferred one, until the rig ends."""
-    body = {"name": name, "url": url, "user": user, "standard_channels": standard}
+    channel = "standard" if standard else "extended"
+    body = {"name": name, "url": url, "user": user, "channel": channel}
     ask(rig, socket, "POST", "/v1/pools", body)
     done(json, f"pool {name} is there", pool=name)
 

@@ -185,7 +185,7 @@ async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
     from sv2rig.rig.commands import Commands
     from sv2rig.rig.runtime_folder import runtime_folder
 
-    commands = Commands(rig, pools=rig.pool_control, quit=stop.set)
+    commands = Commands(rig, pools=rig.pools, quit=stop.set)
     api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
     options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:

@@ -16,14 +16,13 @@ from sv2rig.devices.device import (
     Setting,
     Tunable,
 )
-from sv2rig.mining.pool_entry import PoolEntry, PoolRefusedError, Standing
+from sv2rig.mining.failover import PoolEntry, PoolRefusedError
 from sv2rig.rig import knobs
 from sv2rig.rig.fleet import DeviceRefusedError, UnknownDeviceError
 from sv2rig.rig.rig import Rig
 from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
 from sv2rig.rig.wishes import Wishes as Wishes
-from sv2rig.sv2.authority import AuthorityKeyError
-from sv2rig.sv2.url import PoolUrlError, parse_pool_url
+from sv2rig.sv2.url import parse_pool_url
 
 Kind = Literal["unknown", "refused", "invalid"]
 
@@ -64,18 +63,17 @@ class ControlledDevice(msgspec.Struct, frozen=True):
 
 
 class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A pool to add."""
+    """A pool to add; `channel`: "extended" or "standard"."""
 
     name: str
     url: str
     user: str
-    standard_channels: bool = False
+    channel: str = "extended"
+    enabled: bool = True
 
 
 class PoolControl(Protocol):
-    """The pools of a rig (a Session); PoolRefusedError where a wish cannot be carried out."""
-
-    def pools(self) -> Sequence[Standing]: ...
+    """What can be done to the pools (sv2rig.mining.session.Session); PoolRefusedError in words."""
 
     def switch(self, name: str) -> None: ...
 
@@ -193,42 +191,53 @@ class Commands:
     # -- pools
 
     def pools(self) -> tuple[PoolStanding, ...]:
-        """The preferred one first."""
-        return self._rig.pools()
+        """In the order in which they are preferred."""
+        return self._rig.pool_standings()
 
     def switch_pool(self, name: str) -> None:
-        """Mine on this pool now."""
-        with _pool_refusals(name, self._pools):
-            self._pools.switch(name)
+        """Mine on this one, until it fails or the user chooses again."""
+        self._to_pool(name, self._pools.switch, "switched to pool")
 
     def enable_pool(self, name: str) -> None:
-        """Use this pool again."""
-        with _pool_refusals(name, self._pools):
-            self._pools.enable(name)
+        """Use it again, in its place."""
+        self._to_pool(name, self._pools.enable, "enabled pool")
 
     def disable_pool(self, name: str) -> None:
-        """Do not use this pool."""
-        with _pool_refusals(name, self._pools):
-            self._pools.disable(name)
-
-    def order_pools(self, names: Sequence[str]) -> None:
-        """Prefer them in this order; it names each of them once."""
-        with _pool_refusals(None, self._pools):
-            self._pools.order(names)
-
-    def add_pool(self, wish: PoolWish) -> None:
-        """One more, the least preferred."""
-        try:
-            url = parse_pool_url(wish.url)
-        except (PoolUrlError, AuthorityKeyError) as error:
-            raise CommandError(str(error), "invalid", "url") from error
-        with _pool_refusals(None, self._pools):
-            self._pools.add(PoolEntry(wish.name, url, wish.user, wish.standard_channels))
+        """Leave it alone."""
+        self._to_pool(name, self._pools.disable, "disabled pool")
 
     def remove_pool(self, name: str) -> None:
-        """Forget this pool."""
-        with _pool_refusals(name, self._pools):
-            self._pools.remove(name)
+        """Forget it."""
+        self._to_pool(name, self._pools.remove, "removed pool")
+
+    def order_pools(self, names: Sequence[str]) -> None:
+        """Prefer them in this order, which names each of them once."""
+        with _refusals("names"):
+            self._pools.order(names)
+        self._tell(f"order of the pools: {', '.join(names)}", None)
+
+    def add_pool(self, wish: PoolWish) -> None:
+        """One more, the last in the order."""
+        if wish.channel not in ("extended", "standard"):
+            text = f"channel: extended or standard, not {wish.channel!r}"
+            raise CommandError(text, "invalid", "channel")
+        try:
+            url = parse_pool_url(wish.url)
+        except ValueError as error:
+            raise CommandError(str(error), "invalid", "url") from error
+        standard = wish.channel == "standard"
+        with _refusals("name"):
+            self._pools.add(PoolEntry(wish.name, url, wish.user, standard, wish.enabled))
+        self._tell(f"added pool {wish.name!r}", None)
+
+    def _to_pool(self, name: str, do: Callable[[str], None], said: str) -> None:
+        known = [pool.name for pool in self.pools()]
+        if name not in known:
+            text = f"there is no pool {name!r}; there are: {', '.join(known)}"
+            raise CommandError(text, "unknown")
+        with _refusals():
+            do(name)
+        self._tell(f"{said} {name!r}", None)
 
     # -- the rig
 
@@ -245,29 +254,20 @@ class Commands:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """As CommandError."""
+def _refusals(pools_field: str | None = None) -> Iterator[None]:
+    """As CommandError; `pools_field`: the value that is wrong where a pool's is."""
     try:
         yield
     except UnknownDeviceError as error:
         raise CommandError(str(error), "unknown") from error
     except DeviceRefusedError as error:
         raise CommandError(str(error)) from error
+    except PoolRefusedError as error:
+        pools_kind: Kind = "refused" if pools_field is None else "invalid"
+        raise CommandError(str(error), pools_kind, pools_field) from error
     except knobs.KnobError as error:
         kind: Kind = "refused" if error.field is None else "invalid"
         raise CommandError(str(error), kind, error.field) from error
-
-
-@contextmanager
-def _pool_refusals(name: str | None, pools: PoolControl) -> Iterator[None]:
-    """As CommandError. `name`: the pool that is meant."""
-    if name is not None and all(standing.entry.name != name for standing in pools.pools()):
-        names = ", ".join(standing.entry.name for standing in pools.pools())
-        raise CommandError(f"the rig has no pool {name}; it has: {names}", "unknown", "name")
-    try:
-        yield
-    except PoolRefusedError as error:
-        raise CommandError(str(error)) from error
 
 
 def _described(device: Device) -> ControlledDevice:

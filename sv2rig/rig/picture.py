@@ -11,7 +11,13 @@ from sv2rig.mining.session import Session
 from sv2rig.mining.tally import Tally
 from sv2rig.rig.knobs import CLOCKS
 from sv2rig.rig.rig_device import RigDevice
-from sv2rig.rig.snapshot import DeviceSnapshot, PoolSnapshot, PoolStanding, ShareCounts, ShareRecord
+from sv2rig.rig.snapshot import (
+    DeviceSnapshot,
+    PoolSnapshot,
+    PoolStanding,
+    ShareCounts,
+    ShareRecord,
+)
 
 
 def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSnapshot:

@@ -123,15 +123,15 @@ class Rig:
         for device in self._fleet.devices.values():
             self._fleet.heed_wishes(device)
 
-    # -- its pools
+    # -- pools
 
     @property
-    def pool_control(self) -> Session:
-        """Takes the user's wishes about pools."""
+    def pools(self) -> Session:
+        """The pools, to be switched and changed."""
         return self._session
 
-    def pools(self) -> tuple[PoolStanding, ...]:
-        """All of them as they stand now, the preferred one first."""
+    def pool_standings(self) -> tuple[PoolStanding, ...]:
+        """As they are now."""
         return standings(self._session, self._as_utc)
 
     # -- devices that come and go
@@ -295,7 +295,7 @@ class Rig:
             devices=devices,
             hashrate_15m_hs=self._meter.rate(_QUARTER_HOUR_S),
             power_w=sum_of_known(d.power_w for d in devices),
-            pools=self.pools(),
+            pools=self.pool_standings(),
             clock_error_s=self._session.clock_error_s,
         )
 

@@ -194,7 +194,7 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
         ("GET", "/v1/nothing", b"", 404, None, "there is no /v1/nothing"),
         ("GET", "/", b"", 404, None, "there is no /"),
         ("GET", "/v1/devices/%2e%2e%2fsecret", b"", 404, None, "no device ../secret"),
-        ("POST", "/v1/pools/attic/switch", b"", 404, "name", "attic"),
+        ("POST", "/v1/pools/attic/switch", b"", 404, None, "no pool 'attic'"),
         ("POST", "/v1/pools", b"x" * LONGEST_BODY, 400, None, "no JSON"),
         ("POST", "/v1/pools", b"x" * (LONGEST_BODY + 1), 413, None, "at most 65536 bytes"),
     ],
@@ -261,3 +261,51 @@ def test_nobody_there_is_told_apart_from_a_refusal(tmp_path: Path) -> None:
         silent.listen()
         with pytest.raises(NoAnswerError, match="not answer within"):
             RigClient(tmp_path / "rig-y.sock", timeout_s=0.2).get("/v1/snapshot")
+
+
+def test_a_command_that_takes_long_goes_on_after_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sv2rig.api.answering.ACT_TIMEOUT_S", 0.1)
+    told: list[str] = []
+
+    async def main() -> None:
+        async with served(tmp_path) as (rig, places):
+            may_end = asyncio.Event()
+
+            async def slow() -> None:
+                await may_end.wait()
+
+            monkeypatch.setattr(rig.board, "identify", slow)
+            client = RigClient(places.socket)
+            error = await asyncio.to_thread(
+                refused, client, "POST", device_path("board:0", "identify")
+            )
+            assert (error.status, str(error)) == (503, "not done within 0.1 s; it goes on")
+            assert not rig.run.lines.with_words("uid")
+            may_end.set()
+            await rig.run.sees(lambda: rig.run.lines.with_words("uid", "identify board:0"), 10)
+            told.extend(rig.run.lines.with_words("uid"))
+
+    asyncio.run(main())
+    assert len(told) == 1
+
+
+def test_who_asks_nothing_or_half_a_body_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sv2rig.api.server.FIRST_REQUEST_S", 0.1)
+    monkeypatch.setattr("sv2rig.api.answering.BODY_TIMEOUT_S", 0.1)
+
+    def act(rig: ARig, client: RigClient) -> None:
+        for begun in (b"", b"GET /v1/version HT"):
+            with socket.socket(socket.AF_UNIX) as line:
+                line.settimeout(10)
+                line.connect(str(client.path))
+                line.sendall(begun)
+                assert line.recv(1) == b""
+        half = b"POST /v1/pools HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
+        status, _, problem = raw(client.path, half)
+        assert (status, problem["error"]) == (408, "no whole body within 0.1 s")
+
+    with_rig(tmp_path, act)

@@ -132,13 +132,13 @@ def test_what_is_set_reaches_the_board_and_outlives_an_unplug(environment: dict[
         said(emulator)
         with running(environment, *mine, "--headless", "--json") as rig:
             until(environment, lambda rig: bool(rig["devices"]) and is_up(rig))
-            assert run(environment, "set", device, "frequency=100") == "frequency = 100\n"
+            assert run(environment, "set", device, "frequency=100") == "frequency = 100 MHz\n"
             ended(emulator)
             until(environment, lambda rig: rig["devices"][0]["state"] == "LOST")
             with running(environment, "emulate", "bm13xx", "--json") as again:
                 said(again)
                 until(environment, is_up)
-                assert run(environment, "set", device) == "frequency = 100\n"
+                assert run(environment, "set", device) == "frequency = 100 MHz\n"
             _, log, _ = ended(rig)
     assert f"set frequency to 100 MHz device={device}" in log
 
