@@ -289,9 +289,7 @@ class HooksConfig(Table):
 class HistoryConfig(Table):
     """What is kept on disk."""
 
-    keep_days: int = key(
-        365, "days that samples and the share log are kept", ge=1, restart=True
-    )
+    keep_days: int = key(365, "days that samples and the share log are kept", ge=1, restart=True)
 
 
 class FoundingConfig(Table):
