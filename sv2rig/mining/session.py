@@ -6,10 +6,9 @@ Everything here runs on the event loop's thread, whose clock is the monotonic `n
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from enum import StrEnum
 
 from sv2rig.devices.work import Solution
@@ -17,14 +16,17 @@ from sv2rig.mining.backoff import Backoff
 from sv2rig.mining.clock_check import ClockCheck
 from sv2rig.mining.context import MiningContext
 from sv2rig.mining.counting import Counting
-from sv2rig.mining.failover import Failover, FailoverLimits, PoolEntry, Standing
+from sv2rig.mining.failover import Failover, PoolEntry, Standing
 from sv2rig.mining.judgement import Judgement
 from sv2rig.mining.pool_channels import OpenChannel, PoolChannels
-from sv2rig.mining.pool_connection import Connector, End, Ended, Place, PoolConnection, Silence
+from sv2rig.mining.pool_connection import Connector, End, Ended, Place, PoolConnection
 from sv2rig.mining.probe import probe
+from sv2rig.mining.session_options import SessionOptions
 from sv2rig.sv2.certificate import UntimelyCertificateError
 from sv2rig.sv2.job import Job
 from sv2rig.units import duration
+
+__all__ = ["Session", "SessionError", "SessionOptions", "SessionState"]
 
 
 class SessionState(StrEnum):
@@ -38,18 +40,6 @@ class SessionState(StrEnum):
 
 class SessionError(Exception):
     """The session is over: trying again is pointless, or has gone on for long enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How to mine, on whichever pool. `give_up_after_s` counts from when a pool last worked; None:
-    never. `never_give_up`: not even where the only pool refuses us, as a daemon wants it."""
-
-    version_rolling_mask: int = 0x1FFFE000
-    give_up_after_s: float | None = None
-    never_give_up: bool = False
-    failover: FailoverLimits = field(default_factory=FailoverLimits)
-    silence: Silence = field(default_factory=Silence)
 
 
 class Session:
@@ -393,10 +383,9 @@ class Session:
         self._changed()
 
     def limit(self, options: SessionOptions) -> None:
-        """Other limits from now on; how long a pool may be silent holds from the next connection.
-        The mask stays as it was."""
+        """Other limits from now on, of silence from the next connection on. The mask stays."""
         mask = self._options.version_rolling_mask
-        self._options = dataclasses.replace(options, version_rolling_mask=mask)
+        self._options = replace(options, version_rolling_mask=mask)
         self._failover.limits = options.failover
         self._called.set()
 
