@@ -12,7 +12,7 @@ ARGS ?=
 # time stamp) asks for the short second step; new dependencies ask for the long first one.
 FOLDERS := $(shell find sv2rig kernels drivers udev -type d -not -name __pycache__)
 
-.PHONY: help demo test vectors lint check wheel-check bench clean
+.PHONY: help demo test vectors lint check wheel-check soak bench pictures clean
 
 help:
 	@echo "make demo   a pool and a rig on this machine, mining      (ARGS=\"--headless --duration 30 --json\")"
@@ -20,7 +20,9 @@ help:
 	@echo "make vectors  how many vectors of boards are proved, and why others are not"
 	@echo "make lint   ruff, mypy --strict, import contracts"
 	@echo "make check  lint, test, and the self-test of the built wheel outside the checkout (what CI runs)"
+	@echo "make soak   the daemon killed 200 times under load, its log and counters checked each time"
 	@echo "make bench  the figures of docs/benchmarks.md, measured here"
+	@echo "make pictures  docs/screen-*.svg, drawn anew from a demo that runs (a minute)"
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: python3 with venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -55,8 +57,16 @@ wheel-check: $(VENV)/.synced
 
 check: lint test wheel-check
 
+# KILLS says how often the daemon is killed: about six seconds each.
+soak: export KILLS ?= 200
+soak: $(VENV)/.synced
+	@$(BIN)/pytest tests/cli/test_daemon_sigkill.py -s $(ARGS)
+
 bench: $(VENV)/.synced
 	@$(BIN)/python bench $(ARGS)
+
+pictures: $(VENV)/.synced
+	@$(BIN)/python docs/make-pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -15,6 +15,7 @@ from boards_child import TICKET_BITS, Answer, Options, run, say, serve_marks
 from sv2rig.boards.driver import all_drivers
 from sv2rig.cli.run_rig import make_rig
 from sv2rig.devices.device import DeviceState
+from sv2rig.mining.failover import PoolEntry
 from sv2rig.mining.session import SessionOptions
 from sv2rig.rig.board_choice import parse_boards
 from sv2rig.rig.hotplug import BoardPlan, Hotplug
@@ -27,8 +28,8 @@ START_S: Final = 0.1  # from board to board: all at once are too many for the em
 
 async def rig(options: Options) -> None:
     # The rig as `sv2rig mine` runs it with these boards.
-    session = SessionOptions("bench.boards")
-    it = make_rig([], parse_pool_url(options["url"]), session, complain, waits_for_devices=True)
+    pool = PoolEntry("pool", parse_pool_url(options["url"]), "bench.boards")
+    it = make_rig([], [pool], SessionOptions(), complain, waits_for_devices=True)
     drivers = all_drivers()
     named = parse_boards(options["devices"], drivers)
     plan = BoardPlan(drivers, named, only_named=True, start_interval_s=START_S)

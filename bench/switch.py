@@ -26,6 +26,7 @@ from figures import Tail, table
 from sv2rig.compute.worker import PushDevice, Switch
 from sv2rig.mining.backoff import Backoff
 from sv2rig.mining.context import MiningContext
+from sv2rig.mining.failover import PoolEntry
 from sv2rig.mining.scheduler import Assignment
 from sv2rig.mining.session import Session, SessionOptions
 from sv2rig.rig.device_choice import DeviceChoiceError, parse_choice
@@ -203,16 +204,16 @@ async def measure(device: PushDevice, switches: int, every_s: float) -> Result:
 
 
 def start_rig(device: PushDevice, url: str, watch: Watch) -> Rig:
-    options = SessionOptions("bench.switch")
+    options = SessionOptions()
     return Rig(
         "bench",
         [device],
         lambda context: Session(
-            parse_pool_url(url),
+            [PoolEntry("pool", parse_pool_url(url), "bench.switch")],
             options,
             watch.connect,
             watch.attach(context),
-            Backoff(random.Random()),
+            lambda: Backoff(random.Random()),
         ),
         options.version_rolling_mask,
         time.time,

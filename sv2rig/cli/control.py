@@ -1,10 +1,9 @@
-"""`sv2rig set`, `identify` and `tune`: what is done to a device of a running rig."""
+"""Which running rig a command is for, and how its answer is told."""
 
 from __future__ import annotations
 
 import math
-import os
-from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,88 +14,34 @@ Device = Annotated[str, typer.Argument(help="The device's id, as the screen show
 RigName = Annotated[
     str | None, typer.Option("--rig", help="Which rig, where several run on this machine.")
 ]
+Socket = Annotated[
+    Path | None, typer.Option("--socket", help="The rig's socket, where it is no usual place.")
+]
 Json = Annotated[bool, typer.Option("--json", help="A JSON object instead of text.")]
 
 
-class Goal(StrEnum):
-    """What a device is tuned for."""
+def ask(rig: str | None, socket: Path | None, method: str, target: str, body: Any = None) -> Any:
+    """The rig's answer; UserError in its words where it says no, or where there is no rig."""
+    from sv2rig.api.client import NoAnswerError, RefusedError, RigClient
 
-    HASHRATE = "hashrate"
-    EFFICIENCY = "efficiency"
+    client = RigClient(socket_of(rig, socket))
+    try:
+        return client.ask(method, target, body)
+    except (NoAnswerError, RefusedError) as error:
+        raise UserError(str(error), EXIT_FAILED) from error
 
 
-def set_values(
-    device: Device,
-    values: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="What to set; without any, show what is set now."),
-    ] = None,
-    rig: RigName = None,
-    json: Json = False,
-) -> None:
-    """Change settings of a device while its rig runs.
-
-    As in `sv2rig set bitaxe_raw:A1B2 frequency=450 fan_target_c=55`. All of them are set or, where
-    one is refused, none.
-    """
-    if values:
-        result = _ask(rig, "set", {"device": device, "values": _numbers(values)})
-    else:
-        result = _settings(rig, device)
+def done(json: bool, text: str, **told: Any) -> None:
+    """It was done."""
     if json:
-        print_json({"device": device, "settings": result})
-        return
-    for name, value in result.items():
-        print_text(f"{name} = {value:g}")
-    if not result:
-        print_text(f"{device} has nothing that can be set")
-
-
-def identify(device: Device, rig: RigName = None, json: Json = False) -> None:
-    """Let a device blink, so that you find it among the others."""
-    _ask(rig, "identify", {"device": device})
-    _done(json, device, "shows itself")
-
-
-def tune(
-    device: Device,
-    goal: Annotated[Goal, typer.Option("--for", help="What to look for.")],
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--limit",
-            metavar="NAME=VALUE",
-            help="A bound that is never passed, as maximum_temperature_c=70; give it again for "
-            "more.",
-        ),
-    ] = None,
-    rig: RigName = None,
-    json: Json = False,
-) -> None:
-    """Let a device look for its best frequency while it mines.
-
-    Efficiency needs a device that measures its power. The search goes on where it was when the
-    rig or the board was restarted meanwhile.
-    """
-    params = {"device": device, "goal": goal.value, "limits": _numbers(limit or [])}
-    _ask(rig, "tune", params)
-    _done(
-        json,
-        device,
-        f"searches its best frequency for {goal.value}; the rig's log tells of it, and setting "
-        "the frequency by hand ends it",
-    )
-
-
-def _done(json: bool, device: str, what: str) -> None:
-    if json:
-        print_json({"device": device, "ok": True})
+        print_json({**told, "ok": True})
     else:
-        print_text(f"{device} {what}")
+        print_text(text)
 
 
-def _numbers(texts: list[str]) -> dict[str, float]:
-    numbers = {}
+def numbers(texts: list[str]) -> dict[str, float]:
+    """NAME=NUMBER each."""
+    found = {}
     for text in texts:
         name, _, value = text.partition("=")
         try:
@@ -105,28 +50,24 @@ def _numbers(texts: list[str]) -> dict[str, float]:
             number = math.nan
         if not name or not math.isfinite(number):
             raise UserError(f"{text!r} is not NAME=NUMBER, as in frequency=450")
-        numbers[name] = number
-    return numbers
+        found[name] = number
+    return found
 
 
-def _settings(rig: str | None, device: str) -> dict[str, float]:
-    devices = _ask(rig, "devices", {})
-    for one in devices:
-        if one["id"] == device:
-            return {setting["name"]: setting["value"] for setting in one["settings"]}
-    names = ", ".join(one["id"] for one in devices) or "none"
-    raise UserError(f"the rig has no device {device}; it has: {names}", EXIT_FAILED)
+def socket_of(rig: str | None, socket: Path | None) -> Path:
+    """The socket of the rig that is meant; UserError where that is none or not clear."""
+    from sv2rig.api.client import find_rigs, rig_folders
 
-
-def _ask(rig: str | None, method: str, params: dict[str, Any]) -> Any:
-    from sv2rig.rig.control_client import NoAnswerError, RefusedError, ask, running_rigs
-    from sv2rig.rig.runtime_folder import runtime_folder
-
-    folder = runtime_folder(os.environ, os.getuid())
-    rigs = running_rigs(folder)
+    if socket is not None:
+        if rig is not None:
+            raise UserError("either --rig or --socket says which rig, not both")
+        return socket
+    folders = rig_folders()
+    rigs = find_rigs(folders)
     if not rigs:
+        places = " or ".join(map(str, folders))
         raise UserError(
-            f"no rig of this user runs here (no socket answers in {folder}): start one with "
+            f"no rig of this user runs here (no socket answers in {places}): start one with "
             "`sv2rig mine`",
             EXIT_FAILED,
         )
@@ -135,7 +76,4 @@ def _ask(rig: str | None, method: str, params: dict[str, Any]) -> Any:
     name = next(iter(rigs)) if rig is None else rig
     if name not in rigs:
         raise UserError(f"no rig {name} runs here; there is: {', '.join(rigs)}", EXIT_FAILED)
-    try:
-        return ask(rigs[name], method, params)
-    except (NoAnswerError, RefusedError) as error:
-        raise UserError(str(error), EXIT_FAILED) from error
+    return rigs[name]

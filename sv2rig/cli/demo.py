@@ -58,8 +58,6 @@ def demo(
     show = Show(headless, json, duration)
     tuning = device_options(latency_ms, threads, version_rolling)
     options = SessionOptions(
-        user="demo",
-        standard_channels=True,
         version_rolling_mask=VERSION_MASK if version_rolling else 0,
         give_up_after_s=10.0,
     )
@@ -103,6 +101,7 @@ async def _run(
 ) -> None:
     from sv2rig.cli.pool import PoolSettings, start_pool
     from sv2rig.cli.run_rig import run_rig, summarise
+    from sv2rig.mining.failover import PoolEntry
     from sv2rig.pool.keys import PoolKeys
     from sv2rig.sv2.secp256k1 import generate_secret
     from sv2rig.sv2.url import parse_pool_url
@@ -114,7 +113,8 @@ async def _run(
     keys = PoolKeys(generate_secret())
     pool, url, close = await start_pool(keys, "127.0.0.1", 0, settings, _quiet)
     try:
-        snapshot = await run_rig(devices, parse_pool_url(url), options, show, boards)
+        entry = PoolEntry("demo", parse_pool_url(url), "demo", standard_channels=True)
+        snapshot = await run_rig(devices, [entry], options, show, boards)
     finally:
         await close()
     summarise(snapshot, show, chain_height=pool.counts.blocks_found)

@@ -12,6 +12,7 @@ import typer
 
 from sv2rig.cli.output import (
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     EXIT_PERMISSION,
     UserError,
     print_text,
@@ -60,7 +61,7 @@ def init(
     url = _answer("the pool's address (stratum2+tcp://HOST:PORT/AUTHORITYKEY)", pool, _pool)
     who = _answer("the user who is paid, in the pool's words", user, _user)
     if asks and name is None:
-        name = typer.prompt("the rig's name, empty for this machine's", "", show_default=False)
+        name = _ask("the rig's name, empty for this machine's", "")
     text = template(url, who, _name(name) if name else None)
     try:
         write_new(path, text)
@@ -92,9 +93,17 @@ def _answer(question: str, given: str | None, check: Callable[[str], str]) -> st
             raise UserError(str(error)) from None
     while True:
         try:
-            return check(typer.prompt(question))
+            return check(_ask(question))
         except ValueError as error:
             print_text(str(error))
+
+
+def _ask(question: str, default: str | None = None) -> str:
+    try:
+        answer: str = typer.prompt(question, default, show_default=False)
+    except typer.Abort:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    return answer
 
 
 def _pool(text: str) -> str:

@@ -13,7 +13,9 @@ from sv2rig import __version__
 from sv2rig.cli import (
     bench,
     config,
-    control,
+    control_devices,
+    control_pools,
+    control_rig,
     demo,
     devices,
     doctor,
@@ -24,7 +26,11 @@ from sv2rig.cli import (
     pool,
     safe_off,
     selftest,
+    top,
     udev,
+)
+from sv2rig.cli import (
+    run as run_command,
 )
 from sv2rig.cli.output import EXIT_FAILED, UserError
 
@@ -45,12 +51,25 @@ udev_app = typer.Typer(
     no_args_is_help=True, help="Rules that give you the boards and keep other programs off them."
 )
 config_app = typer.Typer(no_args_is_help=True, help="The configuration of `sv2rig run`.")
+pools_app = typer.Typer(no_args_is_help=True, help="The pools of a running rig.")
+notify_app = typer.Typer(no_args_is_help=True, help="A daemon's hooks.")
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
+app.command("top")(top.top)
+app.command("run")(run_command.run)
 app.command("devices")(devices.devices)
-app.command("set")(control.set_values)
-app.command("identify")(control.identify)
-app.command("tune")(control.tune)
+app.command("status")(control_rig.status)
+app.command("set")(control_devices.set_values)
+app.command("pause")(control_devices.pause)
+app.command("resume")(control_devices.resume)
+app.command("reset")(control_devices.reset)
+app.command("enable")(control_devices.enable)
+app.command("disable")(control_devices.disable)
+app.command("identify")(control_devices.identify)
+app.command("tune")(control_devices.tune)
+app.command("history")(control_rig.history)
+app.command("reload")(control_rig.reload)
+app.command("quit")(control_rig.quit_rig)
 app.command("bench")(bench.bench)
 app.command("selftest")(selftest.selftest)
 app.command("doctor")(doctor.doctor)
@@ -58,9 +77,19 @@ app.command("safe-off")(safe_off.safe_off)
 app.command("emulate")(emulate.emulate)
 app.command("init")(init.init)
 app.add_typer(config_app, name="config")
+app.add_typer(pools_app, name="pools")
+app.add_typer(notify_app, name="notify")
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(udev_app, name="udev")
+pools_app.command("list")(control_pools.list_pools)
+pools_app.command("switch")(control_pools.switch)
+pools_app.command("enable")(control_pools.enable)
+pools_app.command("disable")(control_pools.disable)
+pools_app.command("order")(control_pools.order)
+pools_app.command("add")(control_pools.add)
+pools_app.command("remove")(control_pools.remove)
+notify_app.command("test")(control_rig.notify_test)
 pool_app.command("run")(pool.run)
 config_app.command("show")(config.show)
 config_app.command("check")(config.check)

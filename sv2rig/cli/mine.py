@@ -79,6 +79,7 @@ def mine(
         summarise,
     )
     from sv2rig.cli.run_rig import version_mask as parse_mask
+    from sv2rig.mining.failover import PoolEntry
     from sv2rig.mining.session import SessionOptions
     from sv2rig.sv2.authority import AuthorityKeyError
     from sv2rig.sv2.url import PoolUrlError, parse_pool_url
@@ -92,9 +93,8 @@ def mine(
         raise UserError(str(error)) from error
     if insecure_no_verify:
         pool = replace(pool, authority_key=None)
+    entry = PoolEntry(pool.host, pool, user, channel is ChannelKind.STANDARD)
     options = SessionOptions(
-        user=user,
-        standard_channels=channel is ChannelKind.STANDARD,
         version_rolling_mask=parse_mask(version_mask, version_rolling),
         give_up_after_s=give_up_after,
     )
@@ -102,4 +102,4 @@ def mine(
     devices = choose_devices(names, device_options(latency_ms, threads, version_rolling))
     boards = choose_boards(names, Starts(start_interval, hub_watts))
     show = Show(headless, json, duration)
-    summarise(asyncio.run(run_rig(devices, pool, options, show, boards)), show)
+    summarise(asyncio.run(run_rig(devices, [entry], options, show, boards)), show)

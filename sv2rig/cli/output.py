@@ -6,7 +6,6 @@ import sys
 from typing import Any, NoReturn
 
 import msgspec
-import structlog
 import typer
 
 # The statuses a command ends with, as docs/configuration.md lists them; from 64 on they are those
@@ -48,6 +47,8 @@ def fail(error: UserError) -> NoReturn:
 
 def configure_log() -> None:
     """Log lines on stderr: time, level, words; colours on a terminal only."""
+    import structlog  # a tenth of a second that commands without a log save
+
     structlog.configure(
         processors=[
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
@@ -61,6 +62,8 @@ def configure_log() -> None:
 
 def log_event(level: str, text: str, device: str | None = None) -> None:
     """One event of a rig or a pool as a log line."""
+    import structlog
+
     log = structlog.get_logger()
     fields = {"device": device} if device else {}
     match level:

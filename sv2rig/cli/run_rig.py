@@ -27,12 +27,12 @@ from sv2rig.units import difficulty, duration, hashrate
 
 if TYPE_CHECKING:
     from sv2rig.devices.device import Device
+    from sv2rig.mining.failover import PoolEntry
     from sv2rig.mining.session import SessionOptions
     from sv2rig.rig.hotplug import BoardPlan
     from sv2rig.rig.open_devices import DeviceOptions
     from sv2rig.rig.rig import Rig
     from sv2rig.rig.snapshot import Event, RigSnapshot
-    from sv2rig.sv2.url import PoolUrl
 
 STATUS_EVERY_S = 10.0
 WIDEST_MASK = 0x1FFFFFE0  # BIP323
@@ -131,12 +131,12 @@ def version_mask(text: str, version_rolling: bool) -> int:
 
 def make_rig(
     devices: Sequence[Device],
-    url: PoolUrl,
+    pools: Sequence[PoolEntry],
     options: SessionOptions,
     on_event: Any = None,
     waits_for_devices: bool = False,
 ) -> Rig:
-    """A rig on a pool over TCP, named after this host."""
+    """A rig on pools over TCP, named after this host."""
     from sv2rig.mining.backoff import Backoff
     from sv2rig.mining.session import Session
     from sv2rig.rig.rig import Rig
@@ -145,7 +145,7 @@ def make_rig(
     return Rig(
         socket.gethostname(),
         devices,
-        lambda context: Session(url, options, connect, context, Backoff(random.Random())),
+        lambda context: Session(pools, options, connect, context, lambda: Backoff(random.Random())),
         options.version_rolling_mask,
         time.time,
         on_event,
@@ -155,7 +155,7 @@ def make_rig(
 
 async def run_rig(
     devices: Sequence[Device],
-    url: PoolUrl,
+    pools: Sequence[PoolEntry],
     options: SessionOptions,
     show: Show,
     boards: BoardPlan | None = None,
@@ -164,55 +164,37 @@ async def run_rig(
 
     UserError where the pool is lost for good; what was mined until then is summed up first.
     """
+    from sv2rig.rig.hotplug import boards_watched
+
     # What is loaded by now stays: 50,000 objects that no collection need look at while jobs wait.
     gc.freeze()
     stop = stop_requested()
     waits = boards is not None and bool(boards.named)
     log = _Log(muted=show.screen)
-    rig = make_rig(devices, url, options, log.event, waits)
-    async with _controlled(rig, stop), _plugged(rig, boards):
-        return await _run_until_stopped(rig, stop, show, log)
+    rig = make_rig(devices, pools, options, log.event, waits)
+    async with _controlled(rig, stop) as socket_path, boards_watched(rig, boards):
+        return await _run_until_stopped(rig, stop, show, log, socket_path)
 
 
 @contextlib.asynccontextmanager
-async def _plugged(rig: Rig, boards: BoardPlan | None) -> AsyncIterator[None]:
-    """With boards that come and go, if any are wanted."""
-    if boards is None:
-        yield
-        return
-    from sv2rig.rig.hotplug import Hotplug
-
-    async def watch() -> None:
-        try:
-            await Hotplug(rig, boards).run()
-        except Exception as error:
-            words = f"no board that comes is seen any more: {error!r}; please report it"
-            rig.report("error", words)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[None]:
-    """With a control socket, if one can be had: the rig mines without it too."""
+async def _controlled(rig: Rig, stop: asyncio.Event) -> AsyncIterator[Path | None]:
+    """With the API on a socket, if one can be had: the rig mines without it too."""
+    from sv2rig.api.places import ApiOptions, ApiStartError
+    from sv2rig.api.rig import ApiRig
+    from sv2rig.api.server import serve_api
     from sv2rig.rig.commands import Commands
-    from sv2rig.rig.control import ControlError, control_socket
     from sv2rig.rig.runtime_folder import runtime_folder
 
-    folder = runtime_folder(os.environ, os.getuid())
+    commands = Commands(rig, pools=rig.pools, quit=stop.set)
+    api = ApiRig(socket.gethostname(), rig, commands, rig.tell)
+    options = ApiOptions(runtime_folder(os.environ, os.getuid()))
     async with contextlib.AsyncExitStack() as stack:
+        path = None
         try:
-            commands = Commands(rig, pools=None, quit=stop.set)
-            name = socket.gethostname()
-            await stack.enter_async_context(control_socket(commands, name, folder))
-        except ControlError as error:
+            path = (await stack.enter_async_context(serve_api(api, options))).socket
+        except ApiStartError as error:
             rig.report("warning", f"no `sv2rig set` and the like for this rig: {error}")
-        yield
+        yield path
 
 
 class _Log:
@@ -226,15 +208,18 @@ class _Log:
             log_event(event.level, event.text, event.device)
 
 
-async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show, log: _Log) -> RigSnapshot:
+async def _run_until_stopped(
+    rig: Rig, stop: asyncio.Event, show: Show, log: _Log, socket_path: Path | None
+) -> RigSnapshot:
     from sv2rig.mining.session import SessionError
 
     running = asyncio.create_task(rig.run())
-    watching = asyncio.create_task(_until_stop(stop, show, rig))
+    watching = asyncio.create_task(_until_stop(stop, show, rig, log, socket_path))
     error: SessionError | None = None
     await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
-    log.muted = False
     stop.set()  # from now on Ctrl-C leaves at once
+    if running.done():
+        await asyncio.gather(watching, return_exceptions=True)  # the screen leaves the terminal
     if not running.done():
         await rig.stop()
     try:
@@ -249,27 +234,32 @@ async def _run_until_stopped(rig: Rig, stop: asyncio.Event, show: Show, log: _Lo
     return rig.snapshot()
 
 
-async def _until_stop(stop: asyncio.Event, show: Show, rig: Rig) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(show.duration_s):
-            if show.screen:
-                await _screen(rig, stop)
-            else:
-                await _log_status(rig, stop)
-
-
-async def _screen(rig: Rig, stop: asyncio.Event) -> None:
-    from sv2rig.tui.app import RigScreen
-
-    screen = RigScreen(rig, on_quit=stop.set)
-    drawing = asyncio.create_task(screen.run_async())
-    stopping = asyncio.create_task(stop.wait())
+async def _until_stop(
+    stop: asyncio.Event, show: Show, rig: Rig, log: _Log, socket_path: Path | None
+) -> None:
+    """Show the rig until then. A screen that fails ends nothing: log lines take its place."""
+    loop = asyncio.get_running_loop()
+    over = None if show.duration_s is None else loop.call_later(show.duration_s, stop.set)
     try:
-        await asyncio.wait({drawing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if show.screen:
+            failed = await _screen(socket_path, stop)
+            log.muted = False
+            if failed is None:
+                return
+            log_event("warning", f"{failed}; the rig mines on, with log lines")
+        await _log_status(rig, stop)
     finally:
-        stopping.cancel()
-        screen.exit()
-        await asyncio.gather(drawing, return_exceptions=True)
+        if over is not None:
+            over.cancel()
+
+
+async def _screen(socket_path: Path | None, stop: asyncio.Event) -> str | None:
+    """Until the user leaves it; the words for it where there is none any more."""
+    from sv2rig.cli.attached_screen import show_screen
+
+    if socket_path is None:
+        return "no screen, since this rig has no socket"
+    return await show_screen(socket_path, stop)
 
 
 async def _log_status(rig: Rig, stop: asyncio.Event) -> None:

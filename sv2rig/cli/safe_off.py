@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +15,7 @@ from sv2rig.cli import rig_options
 from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
 
 if TYPE_CHECKING:
+    from sv2rig.boards.driver import Driver
     from sv2rig.rig.find_boards import FoundBoard
 
 
@@ -22,6 +27,15 @@ def safe_off(
             "-d",
             help="Only this board, as for `mine`; give it again for more. Default: every board "
             "that says what it is.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="The boards that this configuration of `sv2rig run` uses, as far as they are "
+            "plugged in.",
         ),
     ] = None,
     json: rig_options.JsonText = False,
@@ -39,7 +53,10 @@ def safe_off(
 
     try:
         drivers = all_drivers()
-        found = find_boards(parse_boards(device or [], drivers), drivers)
+        if config is None:
+            found = find_boards(parse_boards(device or [], drivers), drivers)
+        else:
+            found = _configured(config, drivers)
     except DeviceChoiceError as error:
         raise UserError(str(error)) from error
     outcomes = asyncio.run(_secure_all(found))
@@ -52,6 +69,24 @@ def safe_off(
         print_text("no board is plugged in: `sv2rig devices` says what was seen and why not")
     if any(trouble is not None for _, trouble in outcomes):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _configured(file: Path, drivers: Mapping[str, Driver]) -> list[FoundBoard]:
+    """What `sv2rig run` may have left on. Where the configuration cannot be read, every board that
+    says what it is."""
+    from sv2rig.rig.board_choice import is_board, parse_boards
+    from sv2rig.rig.config import ConfigError, load_config
+    from sv2rig.rig.find_boards import find_boards
+
+    used: Sequence[str] = ()
+    try:
+        used = load_config(file, os.environ).config.devices.use
+    except ConfigError as error:
+        sys.stderr.write(f"sv2rig: {error}\n")
+    boards = [name for name in used if is_board(name)]
+    if used and not boards:
+        return []
+    return find_boards(parse_boards(boards, drivers), drivers, all_must_be_there=False)
 
 
 async def _secure_all(found: list[FoundBoard]) -> list[tuple[str, str | None]]:

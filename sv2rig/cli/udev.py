@@ -26,6 +26,10 @@ _REMEDIES = {
     State.DIFFERS: ": not what this version ships; `sv2rig udev install` as root replaces it",
     State.MISSING: ": `sv2rig udev install` as root writes it",
 }
+_NEXT = (
+    "for a rig that starts with the machine: sv2rig init -o /etc/sv2rig/rig.toml, then systemctl "
+    "enable --now sv2rig"
+)
 _AFTERWARDS = (
     ("systemd-sysusers", "sv2rig.conf"),
     ("systemctl", "daemon-reload"),
@@ -62,6 +66,7 @@ def install(root: Root = Path("/"), json: rig_options.JsonText = False) -> None:
         print_text(f"wrote {path}")
     for remark in remarks:
         print_text(remark)
+    print_text(_NEXT)
 
 
 def print_(

@@ -35,11 +35,11 @@ def _to_nobody(_done: ShareDone) -> None:
 
 @dataclass(slots=True)
 class MiningContext:
-    """The scheduler, the tallies, and three ways out.
+    """The scheduler, the tallies, and four ways out.
 
     `assign` carries Assignments to the devices; `report(level, text, device_id)` tells people;
-    `utc` is Unix seconds. `rates` holds the devices that can take work now, and what
-    each hashes (hashes a second).
+    `share_done` hears of each share whose fate is known; `utc` is Unix seconds. `rates` holds the
+    devices that can take work now, and what each hashes (hashes a second).
     """
 
     scheduler: Scheduler

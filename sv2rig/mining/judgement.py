@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Share:
     """What is submitted. `version` is the full nVersion; `extranonce` is b"" on a standard channel.
-    `is_block`: the hash also meets the network's target."""
+    `target` is its Job's; `is_block`: the hash also meets the network's target."""
 
     channel_id: int
     job_id: int
@@ -35,6 +35,7 @@ class Share:
     version: int
     extranonce: bytes
     hash_value: int
+    target: int
     is_block: bool
 
 
@@ -82,6 +83,7 @@ def judge(work: Work, solution: Solution) -> Judgement:
         version=solution.version,
         extranonce=work.extranonce,
         hash_value=value,
+        target=work.target,
         is_block=is_block,
     )
     reason = "meets the network's target" if is_block else "meets the job's target"

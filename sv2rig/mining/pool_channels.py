@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sv2rig.bitcoin.target import MAX_TARGET
-from sv2rig.mining.context import MiningContext
+from sv2rig.mining.context import MiningContext, ShareDone
 from sv2rig.mining.hashrate import NominalRate
 from sv2rig.mining.judgement import Share
+from sv2rig.mining.pool_entry import PoolEntry
 from sv2rig.quota import LineQuota
 from sv2rig.sv2 import client_events as events
 from sv2rig.sv2.client_channels import ClientChannels, JobGoneError
@@ -62,7 +63,9 @@ class _Asked:
 @dataclass(frozen=True, slots=True)
 class _Sent:
     device_id: str
-    is_block: bool
+    share: Share
+    at: float
+    utc: float
 
 
 class PoolChannels:
@@ -73,8 +76,7 @@ class PoolChannels:
         context: MiningContext,
         channels: ClientChannels,
         send: Send,
-        user: str,
-        standard: bool,
+        entry: PoolEntry,
     ) -> None:
         self.open: dict[int, OpenChannel] = {}
         self.latency_s: float | None = None
@@ -86,8 +88,7 @@ class PoolChannels:
         self._context = context
         self._channels = channels
         self._send = send
-        self._user = user
-        self._standard = standard
+        self._entry = entry
         self._complaints = LineQuota()
         self._requests: dict[int, _Asked] = {}
         self._asked_at: float | None = None
@@ -96,7 +97,8 @@ class PoolChannels:
     def open_all(self, now: float) -> None:
         """Ask for one standard channel a device, or one extended channel for all of them."""
         devices = self._context.rates
-        groups = [(name,) for name in devices] if self._standard else [tuple(devices)]
+        one_each = self._entry.standard_channels
+        groups = [(name,) for name in devices] if one_each else [tuple(devices)]
         for device_ids in groups:
             if device_ids:
                 self._ask(device_ids, now, is_first=True)
@@ -109,7 +111,7 @@ class PoolChannels:
         having = (name for channel in self.open.values() for name in channel.device_ids)
         if device_id in asked_for or device_id in having:
             return
-        if self._standard or not (self.open or self._requests):
+        if self._entry.standard_channels or not (self.open or self._requests):
             self._ask((device_id,), now, is_first=False)
         elif self.open:
             channel_id, channel = next(iter(self.open.items()))
@@ -121,8 +123,9 @@ class PoolChannels:
         if self._asked_at is None:
             self._asked_at = now
         rate = self._context.rate_of(device_ids)
-        ask = self._channels.open_standard if self._standard else self._channels.open_extended
-        self._requests[ask(self._user, rate)] = _Asked(device_ids, rate, is_first)
+        standard = self._entry.standard_channels
+        ask = self._channels.open_standard if standard else self._channels.open_extended
+        self._requests[ask(self._entry.user, rate)] = _Asked(device_ids, rate, is_first)
 
     def receive(self, message: Message, now: float) -> None:
         """A message of the pool's. Raises ConnectionFault and NoChannelLeftError."""
@@ -132,9 +135,10 @@ class PoolChannels:
         finally:
             self.flush()
 
-    def submit(self, device_id: str, share: Share) -> None:
+    def submit(self, device_id: str, share: Share, now: float) -> None:
         """Send a share; one whose job is void is counted as stale."""
         tally = self._context.tallies.of(device_id)
+        sent = _Sent(device_id, share, now, self._context.utc())
         try:
             number = self._channels.submit(
                 share.channel_id,
@@ -148,13 +152,14 @@ class PoolChannels:
         except JobGoneError as error:
             tally.stale += 1
             self._context.report("warning", f"a share came too late: {error}", device_id)
+            self._tell(sent, "stale", None, str(error))
             return
-        self._sent[share.channel_id, number] = _Sent(device_id, share.is_block)
+        self._sent[share.channel_id, number] = sent
         self.all_answered.clear()
         tally.pending += 1
         if len(self._sent) > MOST_UNANSWERED:
             self._unacknowledged(*next(iter(self._sent)))
-        tally.last_share_utc = self._context.utc()
+        tally.last_share_utc = sent.utc
 
     def flush(self) -> None:
         """Send what is queued."""
@@ -197,6 +202,11 @@ class PoolChannels:
     def unanswered(self) -> int:
         """Shares sent and neither accepted nor rejected yet."""
         return len(self._sent)
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """When the oldest of them was sent."""
+        return next((sent.at for sent in self._sent.values()), None)
 
     def close_all(self, reason: str) -> None:
         """Tell the pool that we leave."""
@@ -291,9 +301,10 @@ class PoolChannels:
             self.share_accepted = True
             tally = self._context.tallies.of(sent.device_id)
             tally.accepted += 1
-            if sent.is_block:
+            if sent.share.is_block:
                 tally.blocks += 1
                 self._context.report("good", "BLOCK found and accepted", sent.device_id)
+            self._tell(sent, "accepted", now)
         if event.disagreement:
             self.complain(f"the pool's count differs from ours: {event.disagreement}", now)
 
@@ -303,10 +314,13 @@ class PoolChannels:
             self.complain(f"the pool rejected a share it was not sent: {event.code!r}", now)
             return
         tally = self._context.tallies.of(sent.device_id)
-        if event.code == STALE_SHARE:
+        is_stale = event.code == STALE_SHARE
+        if is_stale:
             tally.stale += 1
         else:
             tally.rejected += 1
+        code = event.code if event.code.isprintable() else repr(event.code)
+        self._tell(sent, "stale" if is_stale else "rejected", now, code)
         self.complain(f"share rejected by the pool: {event.code!r}", now, sent.device_id)
 
     def _answered(self, channel_id: int, number: int) -> _Sent | None:
@@ -321,6 +335,23 @@ class PoolChannels:
         sent = self._answered(channel_id, number)
         if sent is not None:
             self._context.tallies.of(sent.device_id).unacknowledged += 1
+            self._tell(sent, "unacknowledged", None)
+
+    def _tell(self, sent: _Sent, verdict: str, now: float | None, reason: str = "") -> None:
+        share = sent.share
+        self._context.share_done(
+            ShareDone(
+                sent.device_id,
+                self._entry.name,
+                verdict,
+                share.hash_value,
+                share.target,
+                sent.utc,
+                None if now is None else now - sent.at,
+                share.is_block,
+                reason,
+            )
+        )
 
     def complain(self, text: str, now: float, device_id: str | None = None) -> None:
         """A warning about the pool, unless it has earned too many already."""

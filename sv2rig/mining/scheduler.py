@@ -166,6 +166,11 @@ class Scheduler:
         self._channels.pop(channel_id, None)
         return self._unbind(self._devices_of(channel_id), now)
 
+    @property
+    def next_work_id(self) -> int:
+        """Work handed out from now on has this id or a higher one."""
+        return self._space.next_work_id
+
     def idle_all(self, now: float) -> list[Assignment]:
         """The pool is gone and every channel with it: all devices idle, bound to none."""
         self._channels.clear()

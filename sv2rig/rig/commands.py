@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -16,11 +16,13 @@ from sv2rig.devices.device import (
     Setting,
     Tunable,
 )
+from sv2rig.mining.failover import PoolEntry, PoolRefusedError
 from sv2rig.rig import knobs
 from sv2rig.rig.fleet import DeviceRefusedError, UnknownDeviceError
 from sv2rig.rig.rig import Rig
-from sv2rig.rig.snapshot import RigSnapshot
+from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
 from sv2rig.rig.wishes import Wishes as Wishes
+from sv2rig.sv2.url import parse_pool_url
 
 Kind = Literal["unknown", "refused", "invalid"]
 
@@ -60,6 +62,32 @@ class ControlledDevice(msgspec.Struct, frozen=True):
     can_reset: bool = False
 
 
+class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pool to add; `channel`: "extended" or "standard"."""
+
+    name: str
+    url: str
+    user: str
+    channel: str = "extended"
+    enabled: bool = True
+
+
+class PoolControl(Protocol):
+    """What can be done to the pools (sv2rig.mining.session.Session); PoolRefusedError in words."""
+
+    def switch(self, name: str) -> None: ...
+
+    def enable(self, name: str) -> None: ...
+
+    def disable(self, name: str) -> None: ...
+
+    def order(self, names: Sequence[str]) -> None: ...
+
+    def add(self, entry: PoolEntry) -> None: ...
+
+    def remove(self, name: str) -> None: ...
+
+
 class Commands:
     """All of it on the event loop's thread. CommandError says why a command was refused.
 
@@ -71,7 +99,7 @@ class Commands:
         self,
         rig: Rig,
         *,
-        pools: Any,
+        pools: PoolControl,
         quit: Callable[[], None],
         wishes: Wishes | None = None,
     ) -> None:
@@ -160,6 +188,57 @@ class Commands:
         wishes.keep_settings(device_id, others)
         self._tell(f"looks for its best clock for {goal}", device_id)
 
+    # -- pools
+
+    def pools(self) -> tuple[PoolStanding, ...]:
+        """In the order in which they are preferred."""
+        return self._rig.pool_standings()
+
+    def switch_pool(self, name: str) -> None:
+        """Mine on this one, until it fails or the user chooses again."""
+        self._to_pool(name, self._pools.switch, "switched to pool")
+
+    def enable_pool(self, name: str) -> None:
+        """Use it again, in its place."""
+        self._to_pool(name, self._pools.enable, "enabled pool")
+
+    def disable_pool(self, name: str) -> None:
+        """Leave it alone."""
+        self._to_pool(name, self._pools.disable, "disabled pool")
+
+    def remove_pool(self, name: str) -> None:
+        """Forget it."""
+        self._to_pool(name, self._pools.remove, "removed pool")
+
+    def order_pools(self, names: Sequence[str]) -> None:
+        """Prefer them in this order, which names each of them once."""
+        with _refusals("names"):
+            self._pools.order(names)
+        self._tell(f"order of the pools: {', '.join(names)}", None)
+
+    def add_pool(self, wish: PoolWish) -> None:
+        """One more, the last in the order."""
+        if wish.channel not in ("extended", "standard"):
+            text = f"channel: extended or standard, not {wish.channel!r}"
+            raise CommandError(text, "invalid", "channel")
+        try:
+            url = parse_pool_url(wish.url)
+        except ValueError as error:
+            raise CommandError(str(error), "invalid", "url") from error
+        standard = wish.channel == "standard"
+        with _refusals("name"):
+            self._pools.add(PoolEntry(wish.name, url, wish.user, standard, wish.enabled))
+        self._tell(f"added pool {wish.name!r}", None)
+
+    def _to_pool(self, name: str, do: Callable[[str], None], said: str) -> None:
+        known = [pool.name for pool in self.pools()]
+        if name not in known:
+            text = f"there is no pool {name!r}; there are: {', '.join(known)}"
+            raise CommandError(text, "unknown")
+        with _refusals():
+            do(name)
+        self._tell(f"{said} {name!r}", None)
+
     # -- the rig
 
     def quit(self) -> None:
@@ -175,14 +254,17 @@ class Commands:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """As CommandError."""
+def _refusals(pools_field: str | None = None) -> Iterator[None]:
+    """As CommandError; `pools_field`: the value that is wrong where a pool's is."""
     try:
         yield
     except UnknownDeviceError as error:
         raise CommandError(str(error), "unknown") from error
     except DeviceRefusedError as error:
         raise CommandError(str(error)) from error
+    except PoolRefusedError as error:
+        pools_kind: Kind = "refused" if pools_field is None else "invalid"
+        raise CommandError(str(error), pools_kind, pools_field) from error
     except knobs.KnobError as error:
         kind: Kind = "refused" if error.field is None else "invalid"
         raise CommandError(str(error), kind, error.field) from error

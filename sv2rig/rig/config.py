@@ -30,6 +30,7 @@ from sv2rig.rig.config_text import KeyPath, key_lines
 
 __all__ = ["ConfigError", "ConfigMissingError", "Loaded", "RigConfig", "load_config"]
 
+HIDDEN = "(secret)"  # instead of one
 STATE_VARIABLE = "STATE_DIRECTORY"  # set by systemd
 _ETC = Path("/etc/sv2rig/rig.toml")
 LARGEST = 1 << 20  # bytes of a configuration or of a secret's file
@@ -60,6 +61,12 @@ class Loaded:
             ) from None
         return text
 
+    def shown_user(self, number: int) -> str:
+        """Who is paid there, for logs and snapshots: hidden where it may hold a password."""
+        pool = self.config.pools[number]
+        is_secret = is_secret_user(pool, self.sources.of(("pools", number, "user")))
+        return HIDDEN if is_secret or pool.user is None else pool.user.get_secret_value()
+
     def api_token(self) -> SecretStr | None:
         """The token that opens the API over TCP; ConfigError where its file cannot be read."""
         api = self.config.api
@@ -73,11 +80,8 @@ class Loaded:
     def secrets(self) -> list[str]:
         """What must never be shown: the token, and users that are not written in the file."""
         token = self.api_token()
-        users = [
-            self.user(number)
-            for number, pool in enumerate(self.config.pools)
-            if is_secret_user(pool, self.sources.of(("pools", number, "user")))
-        ]
+        numbers = range(len(self.config.pools))
+        users = [self.user(number) for number in numbers if self.shown_user(number) == HIDDEN]
         return [*users, *([token.get_secret_value()] if token is not None else [])]
 
     def _secret(self, path: Path, key: KeyPath) -> str:

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from sv2rig.rig.config import leaves
+from sv2rig.rig.config import HIDDEN, leaves
 from sv2rig.rig.config_keys import dotted, find
 from sv2rig.rig.config_model import RigConfig
-from sv2rig.rig.config_show import HIDDEN, shown_command
+from sv2rig.rig.config_show import shown_command
 from sv2rig.rig.config_text import KeyPath
 
 Applies = Literal["now", "restart"]

@@ -49,15 +49,16 @@ def _path(name: str) -> KeyPath:
 
 
 def _no_such_variable(name: str) -> str:
+    if name.startswith(f"{PREFIX}DEVICE__"):
+        return 'settings of one device stand in the file only, under [device."ID"]'
     digits = [part for part in name.split("__") if part.isdigit()]
     known = [key.variable for key in KEYS if key.variable is not None]
     filled = [text.replace(f"__{NUMBER}__", f"__{(digits or ['0'])[0]}__") for text in known]
     near = difflib.get_close_matches(name, filled, 1, 0.7)
     if near:
         return f"there is no such key; did you mean {near[0]}?"
-    if name.startswith(f"{PREFIX}DEVICE__"):
-        return 'settings of one device stand in the file only, under [device."ID"]'
-    return f"there is no such key; {PREFIX} is followed by one of: {', '.join(names_in(()))}"
+    names = [name for name in names_in(()) if name not in ("device", "stratum_v2")]
+    return f"there is no such key; {PREFIX} is followed by one of: {', '.join(names)}"
 
 
 def _value(key: Key, text: str) -> Any:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sv2rig.rig.config_keys import dotted, find, no_such_key
-from sv2rig.rig.config_text import KeyPath
+from sv2rig.rig.config_text import KeyPath, quoted
 
 MISSING_FILE = "there is no configuration"
 SECRET_KEYS = frozenset({"token", "user"})
@@ -147,5 +147,5 @@ def found_words(value: Any, path: Iterable[str | int]) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'"{value}" (text)'
+        return f"{quoted(value)} (text)"
     return str(value)

@@ -42,8 +42,7 @@ def map_founding(raw: dict[str, Any], origins: Origins) -> list[Finding]:
     pool["url"] = public_url(pool["url"])
     raw["pools"] = [pool]
     for theirs, ours in _MAPPED.items():
-        if theirs in table:
-            origins.moved(("pools", 0, ours), (TABLE, theirs))
+        origins.moved(("pools", 0, ours), (TABLE, theirs))
     origins.moved(("pools", 0), (TABLE,))
     return []
 

@@ -30,7 +30,8 @@ _WORDS: dict[Any, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. `path`: with N and ID for what differs; `kind`: what its leaf's type is."""
+    """One key. `path`: with N and ID for what differs; `kind`: its leaf's type; `default`: None
+    where there is none that is the same everywhere."""
 
     path: tuple[str, ...]
     kind: Any
@@ -53,8 +54,9 @@ class Key:
 
     @property
     def variable(self) -> str | None:
-        """Its environment variable; None where it has none: a device's id fits in no name."""
-        if NAME in self.path:
+        """Its environment variable; None where it has none: a device's id fits in no name, and the
+        founding keys are those of a file."""
+        if NAME in self.path or self.path[0] == "stratum_v2":
             return None
         return PREFIX + "__".join(part.upper() for part in self.path)
 
@@ -83,7 +85,8 @@ def _keys(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Key]:
         else:
             extra = field.json_schema_extra
             restart = isinstance(extra, dict) and extra["applies"] == "restart"
-            default = field.default if field.default_factory is None else None
+            is_fixed = field.default_factory is None and not field.is_required()
+            default = field.default if is_fixed else None
             yield Key(here, kind, wanted(kind, field), field.description or "", default, restart)
     if model is DeviceConfig:
         words = "a setting of its driver, as frequency; `sv2rig set ID` lists them"
@@ -118,9 +121,12 @@ def wanted(kind: Any, field: FieldInfo | None = None) -> str:
         if inner_model(kind):
             return "tables, each under its own [[...]]"
         return "a list" if inner is Any else _LIST + wanted(inner)
-    words = _WORDS[kind]
+    return _limited(_WORDS[kind], () if field is None else field.metadata)
+
+
+def _limited(words: str, metadata: Sequence[Any]) -> str:
     limits: dict[str, Any] = {}
-    for item in () if field is None else field.metadata:
+    for item in metadata:
         for name in ("ge", "le", "min_length", "pattern"):
             if getattr(item, name, None) is not None:
                 limits[name] = getattr(item, name)

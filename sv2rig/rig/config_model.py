@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 from sv2rig.sv2.share_check import ROLLABLE_VERSION_BITS
 from sv2rig.sv2.url import parse_pool_url
 
-NAME_FORM = re.compile(r"[\w.-]{1,64}")
+NAME_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LONGEST_USER = 255  # bytes of user_identity, a STR0_255 (spec 5.3.2)
 
 FilePath = Annotated[Path, Field(strict=False)]
@@ -191,12 +191,12 @@ class FailoverConfig(Table):
     """When another pool is mined on."""
 
     steady_s: float = key(
-        60.0, "a preferred pool must answer for so long before the rig goes back to it", ge=0
+        120.0, "a preferred pool must answer for so long before the rig goes back to it", ge=0
     )
-    probe_s: float = key(30.0, "a pool that is not mined on is tried after so many seconds", ge=1)
-    silent_job_s: float = key(600.0, "a pool that sends no job for so long counts as down", ge=1)
+    probe_s: float = key(20.0, "a pool that is not mined on is tried after so many seconds", ge=1)
+    silent_job_s: float = key(1800.0, "a pool that sends no job for so long counts as down", ge=1)
     silent_ack_s: float = key(
-        120.0, "a pool that answers no share for so long counts as down", ge=1
+        180.0, "a pool that answers no share for so long counts as down", ge=1
     )
     give_up_after_s: float | None = key(
         None, "end with status 69 when no pool was there for so long; without: try for ever", ge=0
@@ -282,14 +282,14 @@ class LogConfig(Table):
 class HooksConfig(Table):
     """A command of yours that is run when something happens."""
 
-    command: Texts = key((), "the program and its arguments; no shell is asked")
+    command: Texts = key((), "the program and its arguments; no shell is asked", repr=False)
     on: Events = key(ALL_EVENTS, "what it is run for")
 
 
 class HistoryConfig(Table):
     """What is kept on disk."""
 
-    keep_days: int = key(90, "days that samples and the share log are kept", ge=1)
+    keep_days: int = key(365, "days that samples and the share log are kept", ge=1, restart=True)
 
 
 class FoundingConfig(Table):

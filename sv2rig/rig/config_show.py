@@ -10,11 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from sv2rig.rig.config import Loaded, is_secret_user, leaves
+from sv2rig.rig.config import HIDDEN, Loaded, leaves
 from sv2rig.rig.config_keys import dotted
 from sv2rig.rig.config_text import KeyPath, quoted
 
-HIDDEN = "(secret)"
 _ADDRESS = re.compile(r"(\w[\w+.-]*://)(?:[^/\s?#]*@)?([^/\s?#]+)[/?#][^\s\"']*")
 
 
@@ -28,9 +27,7 @@ def shown(loaded: Loaded) -> dict[KeyPath, Any]:
 
 def _plain(path: KeyPath, value: Any, loaded: Loaded) -> Any:
     if isinstance(value, SecretStr):
-        if path[-1] == "user" and _may_show(path, loaded):
-            return value.get_secret_value()
-        return HIDDEN
+        return loaded.shown_user(int(path[1])) if path[0] == "pools" else HIDDEN
     if isinstance(value, Path):
         return str(value)
     if path == ("hooks", "command"):
@@ -38,11 +35,6 @@ def _plain(path: KeyPath, value: Any, loaded: Loaded) -> Any:
     if isinstance(value, (tuple, list)):
         return list(value)
     return value
-
-
-def _may_show(path: KeyPath, loaded: Loaded) -> bool:
-    pool = loaded.config.pools[int(path[1])]
-    return not is_secret_user(pool, loaded.sources.of(path))
 
 
 def shown_command(command: Sequence[str]) -> list[str]:

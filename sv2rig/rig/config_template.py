@@ -53,7 +53,7 @@ def _entry(key: Key, value: str | None) -> str:
     comment = comment.replace("\n", "\n# ")
     if value is not None:
         return f"{comment}\n{key.path[-1]} = {literal(value)}\n"
-    default = "" if key.default in (None, ...) else f" {literal(key.default)}"
+    default = "" if key.default is None else f" {literal(key.default)}"
     return f"{comment}\n# {key.path[-1]} ={default}\n"
 
 

@@ -22,10 +22,14 @@ class FoundBoard:
 
 
 def find_boards(
-    named: Sequence[BoardChoice], drivers: Mapping[str, Driver], watcher: PortWatcher | None = None
+    named: Sequence[BoardChoice],
+    drivers: Mapping[str, Driver],
+    watcher: PortWatcher | None = None,
+    *,
+    all_must_be_there: bool = True,
 ) -> list[FoundBoard]:
     """Those that the user named, or with none named all whose strings say what they are.
-    DeviceChoiceError where a named one is not there or has no driver."""
+    DeviceChoiceError where a named one is not there (unless that is allowed) or has no driver."""
     opted_in = [choice.opt_in for choice in named]
     watcher = watcher or PortWatcher(opted_in)
     sightings = watcher.current()
@@ -59,7 +63,7 @@ def find_boards(
             )
         )
     missing = [entry.what for entry in resolved if entry.what not in met]
-    if missing:
+    if missing and all_must_be_there:
         raise DeviceChoiceError(
             f"{', '.join(missing)}: nothing is there; `sv2rig devices` lists what is plugged in"
         )

@@ -7,7 +7,8 @@ rig's row of the same id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -214,3 +215,26 @@ class Hotplug:
 
 def _exists(what: str) -> bool:
     return what.startswith("/") and Path(what).exists()
+
+
+@asynccontextmanager
+async def boards_watched(rig: Attaches, plan: BoardPlan | None) -> AsyncIterator[None]:
+    """With boards that come and go, if any are wanted. The rig's other devices mine on where this
+    fails."""
+    if plan is None:
+        yield
+        return
+
+    async def watch(plan: BoardPlan) -> None:
+        try:
+            await Hotplug(rig, plan).run()
+        except Exception as error:
+            words = f"no board that comes is seen any more: {error!r}; please report it"
+            rig.report("error", words)
+
+    watching = asyncio.create_task(watch(plan))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

@@ -11,7 +11,13 @@ from sv2rig.mining.session import Session
 from sv2rig.mining.tally import Tally
 from sv2rig.rig.knobs import CLOCKS
 from sv2rig.rig.rig_device import RigDevice
-from sv2rig.rig.snapshot import DeviceSnapshot, PoolSnapshot, ShareCounts, ShareRecord
+from sv2rig.rig.snapshot import (
+    DeviceSnapshot,
+    PoolSnapshot,
+    PoolStanding,
+    ShareCounts,
+    ShareRecord,
+)
 
 
 def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSnapshot:
@@ -81,7 +87,7 @@ def pool_picture(
     since = newest.job_since if newest else None
     targets = [channel.target for channel in channels if channel.target]
     return PoolSnapshot(
-        url=str(session.url),
+        url=str(session.entry.url),
         state=session.state.value,
         detail=session.detail,
         transport=session.transport,
@@ -93,6 +99,27 @@ def pool_picture(
         connected_since=as_utc(session.connected_since),
         reconnects=max(0, session.connections - 1),
         new_block_at=as_utc(session.new_block_at),
+        name=session.entry.name,
+        user=session.entry.shown_user,
+    )
+
+
+def standings(
+    session: Session, as_utc: Callable[[float | None], float | None]
+) -> tuple[PoolStanding, ...]:
+    """All pools, in the order in which they are preferred."""
+    return tuple(
+        PoolStanding(
+            name=standing.entry.name,
+            url=str(standing.entry.url),
+            user=standing.entry.shown_user,
+            state=standing.state.value,
+            detail=standing.detail,
+            since=as_utc(standing.since),
+            probed=as_utc(standing.probed),
+            is_active=standing.is_active,
+        )
+        for standing in session.pools()
     )
 
 

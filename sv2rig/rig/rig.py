@@ -21,10 +21,11 @@ from sv2rig.rig.picture import (
     pool_picture,
     share_counts,
     share_record,
+    standings,
     sum_of_known,
 )
 from sv2rig.rig.repeats import Line, Repeats
-from sv2rig.rig.snapshot import SCHEMA, Event, RigSnapshot, Ring, ShareRecord
+from sv2rig.rig.snapshot import SCHEMA, Event, PoolStanding, RigSnapshot, Ring, ShareRecord
 from sv2rig.rig.switching import Switching
 from sv2rig.rig.wishes import PassingWishes, Wishes
 
@@ -121,6 +122,17 @@ class Rig:
         self._fleet.wishes = wishes
         for device in self._fleet.devices.values():
             self._fleet.heed_wishes(device)
+
+    # -- pools
+
+    @property
+    def pools(self) -> Session:
+        """The pools, to be switched and changed."""
+        return self._session
+
+    def pool_standings(self) -> tuple[PoolStanding, ...]:
+        """As they are now."""
+        return standings(self._session, self._as_utc)
 
     # -- devices that come and go
 
@@ -283,6 +295,8 @@ class Rig:
             devices=devices,
             hashrate_15m_hs=self._meter.rate(_QUARTER_HOUR_S),
             power_w=sum_of_known(d.power_w for d in devices),
+            pools=self.pool_standings(),
+            clock_error_s=self._session.clock_error_s,
         )
 
     def _as_utc(self, moment: float | None) -> float | None:

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -55,6 +56,7 @@ class Store:
         self._totals = store_history.totals(connection)
         self._wishes = _read_wishes(connection)
         self._sampler = Sampler()
+        self._closed = False
         self._readers = ThreadPoolExecutor(1, "store-reader")
         self._reading: sqlite3.Connection | None = None
         self._writer = Writer(self._path, connection, keep_days, report, self._begin_anew)
@@ -63,6 +65,7 @@ class Store:
     @classmethod
     def open(cls, folder: Path, report: Report, keep_days: int = KEEP_DAYS) -> Self:
         """Makes, brings up or begins anew what is needed. StoreError says why it cannot."""
+        report = partial(_tell, report)
         lock = lock_folder(folder)
         try:
             connection = _open_or_begin_anew(folder, report)
@@ -102,9 +105,9 @@ class Store:
         return dict(wished.settings) if wished else {}
 
     def keep_settings(self, device_id: str, values: Mapping[str, float]) -> None:
-        """Adds these to what was set before."""
+        """These, in place of all that was kept for this device."""
         wished = self._wishes.get(device_id, Wished())
-        self._keep(device_id, Wished(wished.settings | dict(values), wished.disabled))
+        self._keep(device_id, Wished(dict(values), wished.disabled))
 
     def disabled(self) -> frozenset[str]:
         """The ids of devices that the user wants stopped."""
@@ -140,6 +143,9 @@ class Store:
 
     def close(self) -> None:
         """Writes what waits, for at most 5 s, and lets go of the file."""
+        if self._closed:
+            return
+        self._closed = True
         self._readers.submit(self._close_reading).result()
         self._writer.close()
         self._readers.shutdown()
@@ -180,6 +186,12 @@ class Store:
         for device_id, wished in list(self._wishes.items()):
             self._keep(device_id, wished)
         return connection
+
+
+def _tell(report: Report, level: str, text: str) -> None:
+    """A loop that is closed already hears nothing; the rows are written all the same."""
+    with suppress(RuntimeError):
+        report(level, text)
 
 
 def _open_or_begin_anew(folder: Path, report: Report) -> sqlite3.Connection:

@@ -92,8 +92,9 @@ _HISTORY = """
 def history(
     db: sqlite3.Connection, device: str | None, since: float, until: float, points: int
 ) -> History:
-    """At most `points` spans (1 to MOST_POINTS) from `since` to before `until`. Spans of a quarter
-    of an hour or more are made of quarters, of which the latest may lack 5 minutes."""
+    """At most `points` spans (1 to MOST_POINTS) from the one with `since` in it to before `until`;
+    they begin at multiples of their length, so that they stay put as time goes on. Spans of a
+    quarter of an hour or more are made of quarters, of which the latest may lack 5 minutes."""
     points = max(1, min(MOST_POINTS, points))
     since, until = (min(max(moment, 0.0), 1e11) for moment in (since, until))
     coarse = (until - since) / points >= QUARTER_MINUTES * 60
@@ -101,12 +102,14 @@ def history(
         ("quarters", "quarter", "minutes") if coarse else ("samples", "minute", 1)
     )
     unit_s = QUARTER_MINUTES * 60 if coarse else 60
-    [oldest, newest] = db.execute(f"SELECT min({column}), max({column}) FROM {table}").fetchone()
+    [oldest, newest] = db.execute(  # one of them a query: only then is it a seek
+        f"SELECT (SELECT min({column}) FROM {table}), (SELECT max({column}) FROM {table})"
+    ).fetchone()
     first, last = math.floor(since / unit_s), math.ceil(until / unit_s) - 1
     width = _width(first, last, points)
     empty = History(device, width * unit_s, ())
     number = _device(db, device)
-    if number is None or oldest is None or last < first:
+    if number is None or oldest is None or last < max(first, oldest):
         return empty
     first = max(first, oldest) // width * width
     last = min(last, newest)
@@ -222,7 +225,7 @@ def _with_work(
 
 
 def _width(first: int, last: int, points: int) -> int:
-    """Steps a span, which begin at multiples of it so that they stay put as time goes on."""
+    """How many steps a span has."""
     width = max(1, math.ceil((last - first + 1) / points))
     while last // width - first // width + 1 > points:
         width += 1

@@ -16,6 +16,7 @@ ROLL_UP_MINUTES: Final = 5  # how far the quarters lag behind
 MINUTES_KEPT: Final = 31 * 24 * 60  # then only quarters of an hour are kept
 MOST_SHARES: Final = 2_000_000  # some 80 MB
 PRUNE_STEP_MINUTES: Final = 6 * 60  # in an hour: a clock that is wrong for a while costs little
+MOST_AUDIT: Final = 100_000
 MOST_REASONS: Final = 1000  # a pool makes them up
 LONGEST_TEXT: Final = 500
 _LARGEST: Final = 1 << 53
@@ -103,8 +104,8 @@ class Sampler:
             hardware_errors=int(_since(of.hardware_errors, before[0])),
             comm_errors=int(_since(of.comm_errors, before[1])),
             mined_s=mined_s,
-            hashes=(rate or 0.0) * mined_s,
-            best_difficulty=of.best_difficulty or 0.0,
+            hashes=_finite((rate or 0.0) * mined_s),
+            best_difficulty=_finite(of.best_difficulty or 0.0),
         )
 
 
@@ -224,6 +225,9 @@ class Tables:
         self._drop("samples", "minute", now - min(MINUTES_KEPT, self._keep_minutes), step)
         self._drop("quarters", "quarter", day // QUARTER_MINUTES, step // QUARTER_MINUTES)
         self._drop("shares", "time_ms", day * 60_000, step * 60_000)
+        self._db.execute(
+            "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (MOST_AUDIT,)
+        )
         [count] = self._db.execute("SELECT count(*) FROM shares").fetchone()
         if count > MOST_SHARES:
             self._db.execute(

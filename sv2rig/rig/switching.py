@@ -16,6 +16,8 @@ from sv2rig.devices.device import (
 from sv2rig.rig.fleet import DISABLED, ENDS_UNTOLD_S, DeviceRefusedError, Fleet
 from sv2rig.rig.rig_device import HANG_AFTER_S, RigDevice
 
+_LOOK_AGAIN_S = 0.2
+
 
 class Switching:
     """DeviceRefusedError where a wish cannot be met now, and why; UnknownDeviceError where there is
@@ -119,10 +121,12 @@ class Switching:
         assert isinstance(old, Renewable)
         self._fleet.retire(device.info.device_id)
         await asyncio.to_thread(device.stop)
-        waits_until = self._loop.time() + HANG_AFTER_S
-        while (new := old.anew()) is None and self._loop.time() < waits_until:
-            await asyncio.to_thread(device.stop)  # blocks for a second
-        return new
+        for _ in range(int(HANG_AFTER_S / _LOOK_AGAIN_S)):
+            new = old.anew()
+            if new is not None:
+                return new
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return None
 
     def _switch(self, device: RigDevice, change: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do what may take a minute; until then the device takes no other wish."""

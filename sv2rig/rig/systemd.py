@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 
@@ -76,15 +76,13 @@ def watchdog_interval_s(environment: Mapping[str, str], pid: int) -> float | Non
 
 
 @asynccontextmanager
-async def pinging(
-    notifier: Notifier, interval_s: float | None, is_well: Callable[[], bool] = lambda: True
-) -> AsyncIterator[None]:
+async def pinging(notifier: Notifier, interval_s: float | None) -> AsyncIterator[None]:
     """Pings twice an interval from this event loop, and from nowhere else: a loop that is blocked
-    stops the pings, and systemd restarts the rig. So does a rig that is not well."""
+    stops the pings, and systemd restarts the rig."""
     if interval_s is None:
         yield
         return
-    task = asyncio.create_task(_ping(notifier, interval_s / 2, is_well))
+    task = asyncio.create_task(_ping(notifier, interval_s / 2))
     try:
         yield
     finally:
@@ -92,10 +90,9 @@ async def pinging(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _ping(notifier: Notifier, every_s: float, is_well: Callable[[], bool]) -> None:
+async def _ping(notifier: Notifier, every_s: float) -> None:
     while True:
-        if is_well():
-            notifier.watchdog()
+        notifier.watchdog()
         await asyncio.sleep(every_s)
 
 

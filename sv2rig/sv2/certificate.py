@@ -34,11 +34,20 @@ class CertificateError(ProtocolError):
     """The server could not prove that the expected authority vouches for it now."""
 
 
-class CertificateExpiredError(CertificateError):
+class UntimelyCertificateError(CertificateError):
+    """By this machine's clock the certificate's time is over, or has not begun. `ahead_s`: by how
+    much the clock is ahead of that time; negative where it is behind."""
+
+    def __init__(self, reason: str, ahead_s: float) -> None:
+        super().__init__(reason)
+        self.ahead_s = ahead_s
+
+
+class CertificateExpiredError(UntimelyCertificateError):
     """The certificate's time is over."""
 
 
-class CertificateNotYetValidError(CertificateError):
+class CertificateNotYetValidError(UntimelyCertificateError):
     """The certificate's time has not begun."""
 
 
@@ -94,14 +103,16 @@ class Certificate:
             raise CertificateExpiredError(
                 f"the server's certificate expired {ago} ago: it was valid until "
                 f"{utc_text(self.not_valid_after)}, and this machine's clock says "
-                f"{utc_text(utc)}; set the clock if it is wrong, else the pool must renew"
+                f"{utc_text(utc)}; set the clock if it is wrong, else the pool must renew",
+                utc - self.not_valid_after,
             )
         if utc < self.valid_from - LEEWAY_S:
             wait = duration(self.valid_from - utc)
             raise CertificateNotYetValidError(
                 f"the server's certificate is not valid for another {wait}: "
                 f"it is valid from {utc_text(self.valid_from)}, and this machine's clock says "
-                f"{utc_text(utc)}; set the clock if it is wrong, else the server's clock is"
+                f"{utc_text(utc)}; set the clock if it is wrong, else the server's clock is",
+                utc - self.valid_from,
             )
 
 

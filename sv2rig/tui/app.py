@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.filter import LineFilter, NoColor
 from textual.widgets import Footer
 
 from sv2rig import __version__
 from sv2rig.rig.snapshot import SnapshotSource
-from sv2rig.tui.device_table import WIDE, DeviceTable
+from sv2rig.tui.device_table import DeviceTable
 from sv2rig.tui.event_log import EventLog
 from sv2rig.tui.help import HelpScreen
 from sv2rig.tui.main_view import MainView
+from sv2rig.tui.themes import THEMES
 from sv2rig.tui.watch import Watch
 
 INTERVAL_S = 1.0
+_NO_COLOURS = NoColor()
 
 
 @runtime_checkable
@@ -36,22 +40,28 @@ class RigScreen(App[None]):
 
     `on_quit` is called when the user asks to leave, before the screen goes. `control` carries out
     commands; without it the screen only shows. `clock` gives monotonic seconds; it only judges
-    whether the rig still answers.
+    whether the rig still answers. `version` is this screen's.
     """
 
-    CSS_PATH = "rig.tcss"
+    CSS_PATH = Path(__file__).with_name("rig.tcss")  # for apps made from this one too
     TITLE = "sv2rig"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide"), (160, "-widest")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
+    # Keys that stand in a panel's title are not repeated at the foot.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("t", "troubled_only", "Troubled only"),
-        Binding("o", "order", "Order"),
-        Binding("f", "follow", "Follow log"),
         Binding("d", "dismiss", "Dismiss"),
+        Binding("o", "order", "Sort", show=False),
+        Binding("slash", "filter", "Filter", key_display="/", show=False),
+        Binding("escape", "clear_filter", "No filter", show=False),
+        Binding("t", "troubled_only", "Troubled", show=False),
+        Binding("f", "follow", "Follow", show=False),
+        Binding("l", "level", "Level", show=False),
+        Binding("s", "swap", "Shares"),
+        Binding("T", "change_theme", "Theme", show=False),
     ]
 
     def __init__(
@@ -67,6 +77,9 @@ class RigScreen(App[None]):
         self.seen = Watch(source, clock, version)
         self.control = control
         self._on_quit = on_quit
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
 
     def compose(self) -> ComposeResult:
         yield MainView(self.seen)
@@ -74,11 +87,17 @@ class RigScreen(App[None]):
 
     def on_mount(self) -> None:
         self.query_one(DeviceTable).focus()
+        self.theme_changed_signal.subscribe(self, lambda _: self._main().draw())
         self.set_interval(INTERVAL_S, self._poll_while_shown)
         self.call_after_refresh(self._poll_while_shown)
 
     def on_resize(self, _: events.Resize) -> None:
         self.call_after_refresh(self._main().draw)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR no colours at all, where Textual would send greys."""
+        filters = super().get_line_filters()
+        return [*filters, _NO_COLOURS] if self.no_color else filters
 
     @property
     def selected(self) -> str | None:
@@ -99,11 +118,17 @@ class RigScreen(App[None]):
     def _main(self) -> MainView:
         return self.screen_stack[0].query_one(MainView)
 
+    def _table(self) -> DeviceTable:
+        return self.screen_stack[0].query_one(DeviceTable)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key is offered that would do nothing."""
         if action == "dismiss":
-            watch = self.seen
-            return watch.new_blocks > 0 or watch.other_version is not None
+            return self.seen.new_blocks > 0 or self.seen.other_version is not None
+        if action == "clear_filter":
+            return len(self.screen_stack) == 1
+        if action == "swap":
+            return self.screen_stack[0].has_class("-narrow")
         return super().check_action(action, parameters)
 
     async def action_quit(self) -> None:
@@ -116,17 +141,33 @@ class RigScreen(App[None]):
         self.push_screen(HelpScreen())
 
     def action_troubled_only(self) -> None:
-        table = self.query_one(DeviceTable)
-        table.troubled_only = not table.troubled_only
-        self._main().draw()
+        choice = self._table().choice
+        choice.troubled_only = not choice.troubled_only
+        self._table().choose_again()
+        self._main().draw_devices()
 
     def action_order(self) -> None:
-        self.query_one(DeviceTable).next_order()
-        self._main().draw()
+        self._table().choice.next_order()
+        self._table().choose_again()
+        self._main().draw_devices()
+
+    def action_filter(self) -> None:
+        self._main().ask_filter()
+
+    def action_clear_filter(self) -> None:
+        self._main().clear_filter()
 
     def action_follow(self) -> None:
-        self.query_one(EventLog).toggle_follow()
-        self._main().draw()
+        self.screen_stack[0].query_one(EventLog).toggle_follow()
+        self._main().draw_bottom()
+
+    def action_level(self) -> None:
+        self.screen_stack[0].query_one(EventLog).next_level()
+        self._main().draw_bottom()
+
+    def action_swap(self) -> None:
+        self._main().toggle_class("-shares")
+        self.call_after_refresh(self._main().draw_bottom)
 
     def action_dismiss(self) -> None:
         self.seen.dismiss()

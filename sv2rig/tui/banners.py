@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sv2rig import __version__
-from sv2rig.rig.snapshot import PoolSnapshot
-from sv2rig.tui.text import clock, plain
+from sv2rig.tui.pool_lines import trouble
+from sv2rig.tui.text import clock, offset, plain
 from sv2rig.tui.watch import Watch
 from sv2rig.units import duration
 
@@ -21,11 +21,13 @@ class Banner(Static):
 
     def say(self, text: str) -> bool:
         """Show the text; an empty one takes the bar away. True if the bar has just come up."""
-        if text == self._said:
+        # As wide as the screen, so that it is a bar where there are no backgrounds but reversal.
+        bar = text.center(self.app.size.width - 2, "\u00a0") if text else ""
+        if bar == self._said:
             return False
         came_up = not self._said
-        self._said = text
-        self.update(Content(text))
+        self._said = bar
+        self.update(Content(bar))
         self.display = bool(text)
         return came_up
 
@@ -44,18 +46,19 @@ class Banners(Vertical):
         rig = watch.rig
         if rig is None:
             return False
-        self.silent(watch.silent_s, rig.time)
-        self.pool(rig.pool)
+        self.silent(watch.silent_s, rig.time, watch.lost)
+        self.query_one("#pool", Banner).say(trouble(rig))
         self.version(watch.other_version)
         return self.blocks(watch.new_blocks, rig.blocks_found)
 
-    def silent(self, seconds: float | None, last_heard: float) -> None:
-        """`seconds` without news; None while there are."""
+    def silent(self, seconds: float | None, last_heard: float, lost: str = "") -> None:
+        """`seconds` without news; None while there are. `lost`: why, where that is known."""
+        why = f": {plain(lost)}" if lost else ""
         text = (
             ""
             if seconds is None
-            else f"THE RIG IS NOT ANSWERING: no news for {duration(seconds)}; "
-            f"what you see is of {clock(last_heard)}"
+            else f"DAEMON LOST for {duration(seconds)}, last news {clock(last_heard)} "
+            f"({offset(last_heard)}), attaches again by itself{why}"
         )
         self.query_one("#silent", Banner).say(text)
 
@@ -65,14 +68,6 @@ class Banners(Vertical):
         more = f" ({total} in all)" if total != new else ""
         text = f"★ ★ ★  {counted}{more}  ★ ★ ★   d dismisses" if new else ""
         return self.query_one("#block", Banner).say(text)
-
-    def pool(self, about: PoolSnapshot) -> None:
-        """Up while the pool is not there; a first connection attempt is no trouble yet."""
-        words = ""
-        if about.state not in ("mining", "connecting"):
-            detail = plain(about.detail) or "no reason is known"
-            words = f"NO POOL, {plain(about.state)}: {detail}"
-        self.query_one("#pool", Banner).say(words)
 
     def version(self, other: str | None) -> None:
         """The rig is of another version than this screen."""

@@ -1,204 +1,215 @@
-"""The table of devices: fixed widths, and only cells whose text or colour changed are updated.
-
-Measured with Textual 8.2.8: 64 devices once a second cost 11 % of a core this way, and five times
-as much when every cell is updated and columns are measured again.
+"""The table of devices: fixed widths, lines made only while they are in sight, and only cells whose
+text or colour changed drawn again.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from rich.text import Text
-from textual.binding import BindingType
-from textual.widgets import DataTable
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from sv2rig.rig.snapshot import DeviceSnapshot
-from sv2rig.tui.panels import Part, backend_of, short_id, why
-from sv2rig.tui.states import BAD, DIM, WARN, is_flat, is_troubled, look
-from sv2rig.tui.text import cell, count, fit_middle, plain, quantity
-from sv2rig.units import hashrate, si
+from sv2rig.tui.device_columns import Column, cells, columns
+from sv2rig.tui.device_order import Choice
+from sv2rig.tui.states import DIM
+from sv2rig.tui.text import Part, cell
+from sv2rig.tui.themes import palette_of
 
-WIDE = 110  # cells from which on the back end has a column of its own
 _RESORT_EVERY = 10  # updates between re-orderings by a reading, so that rows do not dance
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """`width` without the space that follows it."""
+class DeviceTable(ScrollView, can_focus=True):
+    """Devices as rows under a line of headings. The cursor stays on its device when rows move."""
 
-    key: str
-    label: str
-    width: int
-    right: bool = True
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"devices--head", "devices--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("enter", "choose", "Detail", show=False),
+        Binding("home,ctrl+home", "move(-1000000)", "First", show=False),
+        Binding("end,ctrl+end", "move(1000000)", "Last", show=False),
+    ]
 
+    class Moved(Message):
+        """The cursor stands on another device."""
 
-_ID = Column("id", "  device", 16, right=False)
-_BACKEND = Column("backend", "backend/variant", 19, right=False)
-_READINGS = (
-    Column("rate", "hash rate", 9),
-    Column("temperature", "temp", 5),
-    Column("fan", "fan", 4),
-    Column("power", "power", 6),
-)
-_SHARES = Column("shares", "A/R/HW", 12)
-_COMM = Column("comm", "comm", 5)
-_STATE = Column("state", "state", 9, right=False)
-_REASON = Column("reason", "reason", 0, right=False)
+    class Chosen(Message):
+        """Enter on a device, or a click on the one under the cursor."""
 
-
-def columns(width: int) -> tuple[Column, ...]:
-    """The columns for a table of so many cells; the reason takes what the others leave."""
-    shown: tuple[Column, ...]
-    if width >= WIDE - 1:  # one cell goes to the scroll bar
-        shown = (replace(_ID, width=18), _BACKEND, *_READINGS, _SHARES, _COMM, _STATE)
-    else:
-        shown = (_ID, *_READINGS, _SHARES, _STATE)
-    left = width - sum(column.width + 1 for column in shown)
-    return (*shown, replace(_REASON, width=max(left, 6)))
-
-
-def share_counts(device: DeviceSnapshot, width: int) -> str:
-    """Accepted, rejected, hardware errors; shortened only where they do not fit."""
-    counts = (device.shares.accepted, device.shares.rejected, device.hardware_errors)
-    full = "/".join(map(str, counts))
-    return full if len(full) <= width else "/".join(si(value, digits=2) for value in counts)
-
-
-def cells(device: DeviceSnapshot, shown: Iterable[Column]) -> dict[str, Part]:
-    """Text and style of each column's cell."""
-    mark, colour = look(device.state)
-    flat = is_flat(device)
-    if flat:
-        mark, colour = "▲", WARN
-    reason = why(device) or ("no hashes arrive" if flat else "")
-    shown = tuple(shown)
-    if _BACKEND not in shown:  # which would tell it
-        reason = _with_origin(device, reason)
-    wrong, damaged = BAD if device.hardware_errors else "", WARN if device.comm_errors else DIM
-    made: dict[str, Callable[[int], Part]] = {
-        "id": lambda width: (f"{mark} {fit_middle(short_id(device), width - 2)}", colour),
-        "backend": lambda width: (fit_middle(backend_of(device), width), ""),
-        "rate": lambda _: (hashrate(device.hashrate_hs), BAD if flat else ""),
-        "temperature": lambda _: (quantity(device.temperature_c, "°C"), ""),
-        "fan": lambda _: (quantity(device.fan_percent, "%"), ""),
-        "power": lambda _: (quantity(device.power_w, " W"), ""),
-        "shares": lambda width: (share_counts(device, width), wrong),
-        "comm": lambda width: (count(device.comm_errors, width), damaged),
-        "state": lambda _: (plain(device.state), colour),
-        "reason": lambda _: (reason, ""),
-    }
-    parts = {}
-    for column in shown:
-        text, style = made[column.key](column.width)
-        parts[column.key] = (cell(text, column.width, right=column.right), style)
-    return parts
-
-
-def _with_origin(device: DeviceSnapshot, reason: str) -> str:
-    """A rate out of a table is never shown as a real one's; that a board is emulated gives way."""
-    if device.variant == "REPLAY":
-        return f"REPLAY {reason}".rstrip()
-    return reason or ("emulated" if device.emulated else "")
-
-
-def natural(device_id: str) -> list[tuple[int, str]]:
-    """A sort key under which opencl:2 stands before opencl:10."""
-    parts = re.split(r"([0-9]+)", device_id)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A way to sort; `by_reading` orders change with every reading and are applied less often."""
-
-    title: str
-    key: Callable[[DeviceSnapshot], float]
-    by_reading: bool = False
-
-
-ORDERS = (
-    Order("trouble first", lambda device: not is_troubled(device)),
-    Order("by id", lambda _: 0),
-    Order("slowest first", lambda device: device.hashrate_1m_hs or 0, by_reading=True),
-    Order("hottest first", lambda device: -(device.temperature_c or 0), by_reading=True),
-)
-
-
-class DeviceTable(DataTable[Text]):
-    """Devices as rows under their ids. The cursor stays on its device when rows move."""
-
-    BINDINGS: ClassVar[list[BindingType]] = []
+        def __init__(self, device_id: str) -> None:
+            super().__init__()
+            self.device_id = device_id
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
-        self.cursor_foreground_priority = "renderable"
-        self.order = ORDERS[0]
-        self.troubled_only = False
-        self._layout: tuple[Column, ...] = ()
-        self._parts: dict[str, dict[str, Part]] = {}
-        self._sequence: list[str] = []
+        super().__init__(id=id)
+        self.choice = Choice()
+        self._columns: tuple[Column, ...] = ()
+        self._now = 0.0
+        self._rows: list[DeviceSnapshot] = []
+        self._drawn: dict[str, list[Part]] = {}  # of the rows that were in sight
+        self._cursor = 0
         self._until_resort = 0
 
-    def next_order(self) -> None:
-        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+    # -- what is shown
+
+    def show(self, devices: Iterable[DeviceSnapshot], now: float) -> None:
+        """Make the table say what the devices say at `now`, UTC seconds."""
+        self._now = now
+        selected = self.selected()
+        rows = self._arranged(list(devices))
+        same = [row.id for row in rows] == [row.id for row in self._rows]
+        self._rows = rows
+        if not same:
+            self._drawn.clear()
+            self._keep_cursor(selected)
+            self._resize()
+            self.refresh()
+            return
+        for index in self._rows_in_sight():
+            self._update_row(index)
+
+    def choose_again(self) -> None:
+        """The user's choice is another than before."""
         self._until_resort = 0
+
+    def _arranged(self, devices: list[DeviceSnapshot]) -> list[DeviceSnapshot]:
+        self._until_resort -= 1
+        if self.choice.order.by_reading and self._until_resort > 0:
+            known = {device.id: device for device in devices if self.choice.takes(device)}
+            if known.keys() == {row.id for row in self._rows}:
+                return [known[row.id] for row in self._rows]
+        self._until_resort = _RESORT_EVERY
+        return self.choice.chosen(devices)
+
+    def _update_row(self, index: int) -> None:
+        device = self._rows[index]
+        parts = cells(device, self._columns, self._now)
+        before = self._drawn.get(device.id)
+        self._drawn[device.id] = parts
+        if before is None or len(before) != len(parts):
+            self.refresh_line(index + 1)
+            return
+        x = 0
+        for column, old, new in zip(self._columns, before, parts, strict=True):
+            if old != new:
+                self.refresh(Region(x, index + 1 - round(self.scroll_y), column.width, 1))
+            x += column.width + 1
+
+    def _rows_in_sight(self) -> range:
+        top = round(self.scroll_y)
+        return range(top, min(top + max(self.size.height - 1, 0), len(self._rows)))
+
+    def _resize(self) -> None:
+        size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
+        if size != self.virtual_size:
+            height = self.virtual_size.height
+            self.virtual_size = size
+            if size.height != height:
+                self.refresh(layout=True)
+
+    def on_resize(self, _: events.Resize) -> None:
+        self._columns = columns(self.scrollable_content_region.width)
+        self._drawn.clear()
+        self._resize()
+        self._keep_in_sight()
+        self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._drawn.clear()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.refresh()
+
+    # -- lines
+
+    def render_line(self, y: int) -> Strip:
+        """The headings at the top of what is in sight, rows below."""
+        if y == 0:
+            return self._head()
+        index = round(self.scroll_y) + y - 1
+        if index >= len(self._rows):
+            return Strip.blank(self.size.width, self.rich_style)
+        device = self._rows[index]
+        parts = self._drawn.get(device.id)
+        if parts is None:
+            parts = self._drawn[device.id] = cells(device, self._columns, self._now)
+        return self._line(parts, self._base(index))
+
+    def _head(self) -> Strip:
+        labels = [(cell(c.label, c.width, right=c.right), DIM) for c in self._columns]
+        return self._line(labels, self.get_component_rich_style("devices--head"))
+
+    def _base(self, index: int) -> Style:
+        if index != self._cursor:
+            return self.rich_style
+        style = self.get_component_rich_style("devices--cursor")
+        return style + Style(reverse=True) if self.app.no_color else style
+
+    def _line(self, parts: Sequence[Part], base: Style) -> Strip:
+        palette = palette_of(self.app)
+        space = Segment(" ", base)
+        segments = []
+        for text, words in parts:
+            segments += [Segment(text, base + palette.style(words) if words else base), space]
+        return Strip(segments).adjust_cell_length(self.size.width, base)
+
+    # -- the cursor
 
     def selected(self) -> str | None:
         """The id of the device under the cursor."""
-        row = self.cursor_row
-        return self._sequence[row] if row < len(self._sequence) else None
+        return self._rows[self._cursor].id if self._cursor < len(self._rows) else None
 
-    def show(self, devices: Iterable[DeviceSnapshot], width: int) -> None:
-        """Make the table say what the devices say, in `width` cells."""
-        shown = {d.id: d for d in devices if is_troubled(d) or not self.troubled_only}
+    def _keep_cursor(self, selected: str | None) -> None:
+        ids = [row.id for row in self._rows]
+        if selected in ids:
+            self._cursor = ids.index(selected)
+        else:
+            self._cursor = max(0, min(self._cursor, len(ids) - 1))
+            self.post_message(self.Moved())
+
+    def _move_to(self, row: int) -> None:
+        row = max(0, min(row, len(self._rows) - 1))
+        if row != self._cursor:
+            for line in (self._cursor, row):
+                self.refresh_line(line + 1)
+            self._cursor = row
+            self.post_message(self.Moved())
+        self._keep_in_sight()
+
+    def _keep_in_sight(self) -> None:
+        height = max(self.size.height - 1, 1)
+        lowest = max(self._cursor - height + 1, 0)
+        y = min(max(self.scroll_y, lowest), self._cursor)
+        if y != self.scroll_y:
+            self.scroll_to(y=y, animate=False)
+
+    def action_move(self, rows: int) -> None:
+        self._move_to(self._cursor + rows)
+
+    def action_page(self, pages: int) -> None:
+        self._move_to(self._cursor + pages * max(self.size.height - 1, 1))
+
+    def action_choose(self) -> None:
         selected = self.selected()
-        self._set_columns(columns(width))
-        for device_id in [known for known in self._parts if known not in shown]:
-            self.remove_row(device_id)
-            del self._parts[device_id]
-        for device in shown.values():
-            self._show_device(device)
-        self._arrange(list(shown.values()), selected)
+        if selected is not None:
+            self.post_message(self.Chosen(selected))
 
-    def _set_columns(self, layout: tuple[Column, ...]) -> None:
-        if layout == self._layout:
+    def on_click(self, event: events.Click) -> None:
+        row = round(self.scroll_y) + event.y - self.gutter.top - 1
+        if not 0 <= row < len(self._rows):
             return
-        self._layout = layout
-        self.clear(columns=True)
-        self._parts.clear()
-        self._sequence = []
-        for column in layout:
-            label = cell(column.label, column.width, right=column.right)
-            self.add_column(Text(label), key=column.key, width=column.width + 1)
-
-    def _show_device(self, device: DeviceSnapshot) -> None:
-        parts = cells(device, self._layout)
-        before = self._parts.get(device.id)
-        self._parts[device.id] = parts
-        if before is None:
-            self.add_row(*(Text(*part) for part in parts.values()), key=device.id)
-            return
-        for key, part in parts.items():
-            if part != before[key]:
-                self.update_cell(device.id, key, Text(*part))
-
-    def _arrange(self, devices: list[DeviceSnapshot], selected: str | None) -> None:
-        """Sort the rows if their order is another than before."""
-        same_rows = set(self._sequence) == set(self._parts)
-        self._until_resort -= 1
-        if same_rows and self.order.by_reading and self._until_resort > 0:
-            return
-        self._until_resort = _RESORT_EVERY
-        devices.sort(key=lambda device: (self.order.key(device), natural(device.id)))
-        sequence = [device.id for device in devices]
-        if sequence == self._sequence:
-            return
-        self._sequence = sequence
-        # DataTable sorts by what cells hold: each row is known by its own id cell.
-        ranks = {id(self.get_cell(key, "id")): rank for rank, key in enumerate(sequence)}
-        self.sort("id", key=lambda id_cell: ranks[id(id_cell)])
-        if selected in sequence:
-            self.move_cursor(row=sequence.index(selected), scroll=False)
+        if row == self._cursor:
+            self.action_choose()
+        self._move_to(row)

@@ -11,10 +11,13 @@ from textual.widgets import RichLog
 
 from sv2rig.rig.snapshot import Event
 from sv2rig.tui.panels import event_words
-from sv2rig.tui.states import DIM, WARN
+from sv2rig.tui.states import DIM
 from sv2rig.tui.text import clock, plain
+from sv2rig.tui.themes import palette_of
 
 _KEPT = 2000  # lines
+LEVELS = ("info", "warning", "error")
+_RANKS = {"good": 1, "warning": 1, "error": 2}  # good news is rare, and worth a warning's place
 
 
 class EventLog(RichLog):
@@ -23,7 +26,8 @@ class EventLog(RichLog):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, wrap=True, min_width=0, max_lines=_KEPT, auto_scroll=False)
         self.follow = True
-        self._kept: deque[Text] = deque(maxlen=_KEPT)
+        self.level = LEVELS[0]
+        self._kept: deque[tuple[int, Text]] = deque(maxlen=_KEPT)  # with the level's rank
         self._laid_out = (0, 0)  # when last at the end: how far one can scroll, and the height
 
     def toggle_follow(self) -> None:
@@ -51,34 +55,47 @@ class EventLog(RichLog):
         super().on_resize(event)
         self.call_after_refresh(self.keep_up)
 
+    def next_level(self) -> None:
+        """Show only what is at least as grave as the next level; after the last one, all again."""
+        self.level = LEVELS[(LEVELS.index(self.level) + 1) % len(LEVELS)]
+        self.rewrap()
+
     def add(self, events: Iterable[Event], missed: int = 0) -> None:
         """New events, oldest first, before which so many were not kept."""
-        lines = [event_line(event) for event in events]
+        lines = [(_RANKS.get(event.level, 0), event_line(event)) for event in events]
         if missed > 0:
-            lines.insert(0, Text(f"         … {missed} earlier events are not kept", DIM))
+            words = Text(f"         … {missed} earlier events are not kept", DIM)
+            lines.insert(0, (len(LEVELS), words))
         self._kept.extend(lines)
         self._write(lines)
 
+    def empty(self) -> None:
+        """Forget all lines."""
+        self._kept.clear()
+        self.rewrap()
+
     def rewrap(self) -> None:
-        """Write all lines again, for another width."""
+        """Write all lines again, for another width, level or theme."""
         follow = self.follow
         self.clear()
         self.follow = follow
         self._write(self._kept)
 
-    def _write(self, lines: Iterable[Text]) -> None:
-        for line in lines:
-            self.write(line)
+    def _write(self, lines: Iterable[tuple[int, Text]]) -> None:
+        lowest, palette = LEVELS.index(self.level), palette_of(self.app)
+        for rank, line in lines:
+            if rank >= lowest:
+                self.write(palette.paint(line))
         self.keep_up()
 
 
 def event_line(event: Event) -> Text:
     """One event; what it says is shown as it is, never read as markup."""
-    word, colour = event_words(event.level)
+    word, role = event_words(event.level)
     device = f"{plain(event.device)}: " if event.device else ""
     return Text.assemble(
         (f"{clock(event.time)} ", DIM),
-        (f"{word} ", colour),
+        (f"{word} ", role),
         (device, "bold"),
-        (plain(event.text), WARN if event.level == "warning" else colour if colour != DIM else ""),
+        (plain(event.text), role if role != DIM else ""),
     )

@@ -9,23 +9,25 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 _TEXT = """\
-q  stop the rig and leave       t  troubled devices only
-?  this page                    o  next order of the devices
-f  follow the log, or hold it   d  dismiss the block banner
-up, down: choose a device       tab: between devices and log
+q  leave        ?  this page           T  theme        tab  devices, log
+o  sort: trouble first, by id, slowest first, hottest first
+/  filter: words of id, backend, port or state        esc  no filter
+t  troubled devices only               up, down  choose a device
+f  follow the log, or hold it          l  log: all, warnings, errors
+d  dismiss: block found, versions      s  shares, log (narrow screens)
+↵  the device's screen    p  pause, resume    e  off, on    + -  MHz
+i  identify   r  reset    P  pools            ^P  every command
 
-devices  ● MINING
-         ○ INIT, READY: about to mine, or waiting for work
-         ▲ THROTTLED, COOLDOWN, SICK, RESETTING: look at it
-         ✗ DEAD, LOST: gone
-A/R/HW   shares accepted, shares rejected, hardware errors
-         (answers that were wrong when hashed again)
-comm     bytes from a board that were no answer
-stale           shares for a block that is over
-unacknowledged  shares sent whose answer never came
-best            the highest difficulty of any share
-–               not known; 0 is a real zero
-
+● MINING   ○ INIT, READY, PAUSED: no work   – OFF   ✖ DEAD, LOST
+▲ THROTTLED, COOLDOWN, SICK, RESETTING, hot, no hashes: look at it
+5s 1m 15m  hash rate over that time    J/TH  joules a terahash
+rated  rate against what it should be  acc   shares accepted
+HW%    wrong answers among all answers comm  bytes that were no answer
+key ✔  the pool has the key of its address
+A  accepted   R  rejected   stale  for a block that is over
+no answer  shares sent whose answer never came
+–  not known; 0 is a real zero
+80x24 leaves out the share list (s), backend, port and MHz
 any key closes this page"""
 
 

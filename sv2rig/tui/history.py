@@ -6,7 +6,9 @@ from collections import deque
 from typing import NamedTuple
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_STEPS = (2, 5, 15, 60)  # seconds a column; with two samples a column a late one leaves no hole
+# Seconds a column; with two samples a column a late one leaves no hole.
+_STEPS = (2, 5, 10, 15, 30, 60, 120, 180, 300)
+HOUR_S = 3600
 
 
 class Drawing(NamedTuple):
@@ -18,19 +20,24 @@ class Drawing(NamedTuple):
 
 
 class RateHistory:
-    """Samples of one rate, a second apart, two hours at most."""
+    """Samples of one rate, of the last hour. A moment that was known before changes nothing."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, float | None]] = deque(maxlen=7200)
+        self._samples: deque[tuple[float, float | None]] = deque()
 
     def clear(self) -> None:
         self._samples.clear()
 
     def add(self, at_s: float, rate_hs: float | None) -> None:
+        """Samples come in order; after a step back of the clock all is forgotten."""
+        if self._samples and at_s < self._samples[-1][0]:
+            self._samples.clear()
         self._samples.append((at_s, rate_hs))
+        while self._samples[0][0] < at_s - HOUR_S:
+            self._samples.popleft()
 
     def draw(self, width: int, height: int) -> Drawing:
-        """The latest samples, newest at the right, from zero at the bottom. Unknown is blank."""
+        """The newest samples at the right, from zero at the bottom. Unknown is blank."""
         elapsed = self._samples[-1][0] - self._samples[0][0] if self._samples else 0.0
         step = next((step for step in _STEPS if step * width >= elapsed), _STEPS[-1])
         means = self._means(width, step)

@@ -1,4 +1,4 @@
-"""What the header, the pool panel and the rate panel say: snapshots in, lines of text out."""
+"""What the header and the rate panel say, and of what lines are made: snapshots in, text out."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from collections.abc import Iterable
 from rich.text import Text
 from textual.widgets import Static
 
-from sv2rig.rig.snapshot import DeviceSnapshot, PoolSnapshot, RigSnapshot
+from sv2rig.rig.snapshot import DeviceSnapshot, RigSnapshot
+from sv2rig.tui.device_columns import backend_of, why
 from sv2rig.tui.history import RateHistory
-from sv2rig.tui.states import BAD, DIM, GOOD, WARN, is_flat, look
-from sv2rig.tui.text import (
-    UNKNOWN,
-    cell,
-    count,
-    fit,
-    fit_middle,
-    plain,
-    quantity,
-    short_url,
-)
-from sv2rig.units import difficulty, duration, hashrate
+from sv2rig.tui.states import BAD, DIM, GOOD, WARN, device_look, look, word
+from sv2rig.tui.text import UNKNOWN, Part, cell, count, fit_middle, plain, quantity, since
+from sv2rig.tui.themes import palette_of
+from sv2rig.units import difficulty, duration, hashrate, si
 
-Part = tuple[str, str]  # text and style
+ONE_LINE = 116  # cells from which on the header needs one line only
 
 
 class Panel(Static):
@@ -31,7 +24,7 @@ class Panel(Static):
     _shown: Text | None = None
 
     def show(self, lines: Iterable[Text]) -> None:
-        text = Text("\n").join(lines)
+        text = palette_of(self.app).paint(Text("\n").join(lines))
         if text != self._shown:
             self._shown = text
             self.update(text, layout=False)
@@ -54,87 +47,91 @@ def labelled(*pairs: tuple[str, str]) -> list[Part]:
     return parts
 
 
+def rule(left: str, right: str, width: int) -> str:
+    """A title: what it is at the left, the keys for it at the right where there is room."""
+    gap = width - len(left) - len(right) - 6
+    return f"{left} {'─' * gap} {right}" if right and gap > 1 else left
+
+
 def header(rig: RigSnapshot, width: int, *, answering: bool) -> list[Text]:
-    """Two lines about the whole rig."""
-    mark, colour = look(rig.state) if answering else ("✗", BAD)
-    state = plain(rig.state).upper() if answering else "NOT ANSWERING"
-    first = [
-        (fit_middle(plain(rig.name), 20), "bold"),
-        (f"  {mark} {state}", f"bold {colour}"),
+    """One line about the whole rig, or two where it is narrow."""
+    wide = width >= ONE_LINE
+    mark, role = look(rig.state) if answering else ("✖", BAD)
+    state = plain(rig.state).upper() if answering else "LOST"
+    who = [
+        (fit_middle(plain(rig.name), 16), "bold"),
+        (f"  {mark} {state}", f"bold {role}"),
         ("  ", ""),
+    ]
+    rates = [
+        ("5s ", DIM),
         (hashrate(rig.hashrate_hs), "bold"),
-        *labelled(("  1m", hashrate(rig.hashrate_1m_hs))),
+        *labelled(("  1m", hashrate(rig.hashrate_1m_hs)), ("15m", hashrate(rig.hashrate_15m_hs))),
     ]
-    shares = rig.shares
-    second = [
-        *labelled(("accepted", count(shares.accepted, 6))),
-        ("  rejected ", DIM),
-        (count(shares.rejected, 4), WARN if shares.rejected else ""),
-        ("  stale ", DIM),
-        (count(shares.stale, 4), ""),
-        ("  unacknowledged ", DIM),
-        (count(shares.unacknowledged, 4), WARN if shares.unacknowledged else ""),
-    ]
-    if width >= 108:
-        second += labelled(("  pending", str(shares.pending)))
-        second += labelled(("  HW errors", str(rig.hardware_errors)))
-        second += labelled(("  comm errors", str(rig.comm_errors)))
-    blocks = (count(rig.blocks_found, 5), f"bold {GOOD}" if rig.blocks_found else "")
-    right = [("blocks ", DIM), blocks, ("  up ", DIM), (duration(rig.uptime_s), "")]
+    power = [(efficiency(rig), ""), ("  ", ""), (quantity(watts(rig), " W"), "")]
     best = labelled(("best", difficulty(rig.best_difficulty)))
-    return [spread(first, right, width), spread(second, best, width)]
-
-
-def pool(rig: RigSnapshot, width: int) -> list[Text]:
-    """Five lines about the pool. What the pool or the network says may take the second half."""
-    about: PoolSnapshot = rig.pool
-    mark, colour = look(about.state)
-    word = f"{mark} {plain(about.state).upper()}"
-    detail = fit(plain(about.detail), max(width - len(word) - 2, 0))
-    kind = f"{plain(about.channel_kind)} channel" if about.channel_kind else "no channel"
-    age = UNKNOWN if about.job_age_s is None else duration(about.job_age_s)
-    job = UNKNOWN if about.job_id is None else str(about.job_id)
+    blocks = [
+        ("  blk ", DIM),
+        (count(rig.blocks_found, 5), f"bold {GOOD}" if rig.blocks_found else ""),
+    ]
+    up = [("  up ", DIM), (duration(rig.uptime_s), "")]
+    if wide:
+        return [spread([*who, *rates, ("  ", ""), *power], [*best, *blocks, *up], width)]
     return [
-        Text.assemble((word, f"bold {colour}"), "  ", detail),
-        Text(short_url(about.url, width) or "no pool yet"),
-        Text(fit(f"{plain(about.transport) or UNKNOWN}, {kind}", width)),
-        spread(
-            labelled(("difficulty", difficulty(about.difficulty)), ("job", job), ("age", age)),
-            [],
-            width,
-        ),
-        spread(
-            labelled(
-                ("latency", quantity(about.latency_ms, " ms")),
-                ("connected", since(about.connected_since, rig.time)),
-                ("reconnects", count(about.reconnects, 5)),
-            ),
-            [],
-            width,
-        ),
+        spread([*who, *rates], up, width),
+        spread([*power, *_clock(rig)], [*best, *blocks], width),
     ]
 
 
-def since(start: float | None, now: float) -> str:
-    return UNKNOWN if start is None else duration(max(now - start, 0))
+def _clock(rig: RigSnapshot) -> list[Part]:
+    error = rig.clock_error_s
+    if not error:
+        return []
+    return [(f"  clock {duration(abs(error))} {'ahead' if error > 0 else 'behind'}", WARN)]
 
 
-def rates(history: RateHistory, width: int, height: int) -> tuple[str, list[Text]]:
+def watts(rig: RigSnapshot) -> float | None:
+    """What the devices draw, as far as they say."""
+    if rig.power_w is not None:
+        return rig.power_w
+    known = [device.power_w for device in rig.devices if device.power_w is not None]
+    return sum(known) if known else None
+
+
+def efficiency(rig: RigSnapshot) -> str:
+    """Joules a terahash, of the devices that say both rate and power."""
+    both = [
+        (device.power_w, device.hashrate_1m_hs)
+        for device in rig.devices
+        if device.power_w and device.hashrate_1m_hs
+    ]
+    if not both:
+        return f"{UNKNOWN} J/TH"
+    return si(1e12 * sum(power for power, _ in both) / sum(rate for _, rate in both), "J/TH")
+
+
+def rates(
+    history: RateHistory, rig: RigSnapshot, width: int, height: int
+) -> tuple[str, list[Text]]:
     """Title and lines: the scale above a drawing that starts at zero."""
-    drawing = history.draw(width, height - 1)
-    scale = Text.assemble(("highest ", DIM), hashrate(drawing.highest_hs), no_wrap=True)
+    drawing = history.draw(width, max(height - 1, 0))
+    wanted = [device.rated_hs for device in rig.devices if device.enabled]
+    rated = [rate for rate in wanted if rate]
+    told = rated and len(rated) == len(wanted)  # else the sum is of some of them only
+    target = labelled(("target", hashrate(sum(rated)))) if told else []
+    highest = labelled(("max", hashrate(drawing.highest_hs)))
     return (
-        f"hash rate, last {duration(drawing.span_s)}",
-        [scale, *(Text(row, GOOD) for row in drawing.rows)],
+        f"hash rate {duration(drawing.span_s)}",
+        [spread(highest, target, width), *(Text(row, GOOD) for row in drawing.rows)],
     )
 
 
 def device_detail(device: DeviceSnapshot, now: float, width: int) -> list[Text]:
     """Two lines about the selected device: what its row has no room for."""
-    mark, colour = look(device.state)
-    reason = why(device) or ("it mines, yet no hashes arrive" if is_flat(device) else "")
+    mark, role = device_look(device)
+    reason = why(device)
     first = Text.assemble(
-        (f"{mark} {plain(device.id)} {plain(device.state)}", f"bold {colour}"),
+        (f"{mark} {plain(device.id)} {plain(word(device))}", f"bold {role}"),
         (f" for {since(device.since, now)}", DIM),
         f": {reason}" if reason else "",
     )
@@ -146,6 +143,7 @@ def device_detail(device: DeviceSnapshot, now: float, width: int) -> list[Text]:
         *(() if proof is None else (("proved", f"±{100 * proof:.1f} %"),)),
         *(() if not damage else (("comm errors", count(damage, 5)),)),
         ("1m", hashrate(device.hashrate_1m_hs)),
+        *((("rejected", count(device.shares.rejected, 5)),) if width >= 100 else ()),
         ("stale", count(device.shares.stale, 5)),
         ("last share", last_share if last_share == UNKNOWN else f"{last_share} ago"),
     )
@@ -157,26 +155,8 @@ def note(text: str) -> Text:
     return Text(text, DIM)
 
 
-def backend_of(device: DeviceSnapshot) -> str:
-    variant = device.variant or ("emulated" if device.emulated else "")
-    return plain(device.backend) + (f"/{plain(variant)}" if variant else "")
-
-
-def short_id(device: DeviceSnapshot) -> str:
-    """The id, without what an emulated board's says twice."""
-    own = f"emulated_{device.backend}"
-    return plain(device.id.replace(own, "emu") if device.emulated else device.id)
-
-
-def why(device: DeviceSnapshot) -> str:
-    """The reason of its state, where it says more than the state."""
-    if device.reason.casefold() != device.state.casefold():
-        return plain(device.reason)
-    return ""
-
-
 def event_words(level: str) -> tuple[str, str]:
-    """The word of an event's level, in five cells, and its colour."""
-    colour = {"good": GOOD, "warning": WARN, "error": BAD}.get(level, DIM)
-    word = {"warning": "WARN"}.get(level, plain(level).upper())
-    return cell(word, 5), colour
+    """The word of an event's level, in five cells, and its role."""
+    role = {"good": GOOD, "warning": WARN, "error": BAD}.get(level, DIM)
+    said = {"warning": "WARN"}.get(level, plain(level).upper())
+    return cell(said, 5), role

@@ -7,7 +7,9 @@ import unicodedata
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from sv2rig.units import si
+from sv2rig.units import duration, si
+
+Part = tuple[str, str]  # text and style, in which roles may stand
 
 UNKNOWN = "–"
 _LONGEST = 500  # characters looked at in a text that somebody else wrote
@@ -93,6 +95,25 @@ def count(value: int, width: int) -> str:
     return text if len(text) <= width else si(value)
 
 
+def percent(value: float | None) -> str:
+    """A small share in percent: ".09%", "1.2%", "34%"."""
+    if value is None:
+        return UNKNOWN
+    if value >= 9.95 or not value:
+        return f"{value:.0f}%"
+    return f"{value:.1f}%" if value >= 0.095 else f"{value:.2f}%".removeprefix("0")
+
+
+def since(start: float | None, now: float) -> str:
+    return UNKNOWN if start is None else duration(max(now - start, 0))
+
+
 def clock(at: float) -> str:
     """The local time of day of a moment in UTC seconds."""
     return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def offset(at: float) -> str:
+    """How far local time was ahead of UTC at that moment: "+02:00"."""
+    zone = time.strftime("%z", time.localtime(at))
+    return f"{zone[:3]}:{zone[3:5]}"

@@ -26,6 +26,18 @@ class Remembers(Protocol):
         """Moments (UTC seconds) and hashes a second before `utc`, oldest first."""
 
 
+@runtime_checkable
+class Listens(Protocol):
+    """A source that knows by itself whether the rig answers. `silent_s`: for how long it has not;
+    None while it does. `lost`: why there is no connection, in words, while there is none."""
+
+    @property
+    def silent_s(self) -> float | None: ...
+
+    @property
+    def lost(self) -> str: ...
+
+
 class Watch:
     """Reads a source. `clock` gives monotonic seconds; it only judges whether the rig answers."""
 
@@ -63,7 +75,6 @@ class Watch:
     def _take(self, rig: RigSnapshot) -> None:
         """A new picture; a lower number than before means that the rig was started anew."""
         if self.rig is None:
-            self._blocks_seen = 0
             if isinstance(self.source, Remembers):
                 for at, rate in self.source.rates_before(rig.time):
                     self.rates.add(at, rate)
@@ -80,8 +91,15 @@ class Watch:
     @property
     def silent_s(self) -> float | None:
         """How long there has been no news; None while there is."""
+        if isinstance(self.source, Listens):
+            return self.source.silent_s
         silent = self._clock() - self._heard_at
         return silent if silent >= SILENT_AFTER_S else None
+
+    @property
+    def lost(self) -> str:
+        """Why the rig is not heard, where that is known."""
+        return self.source.lost if isinstance(self.source, Listens) else ""
 
     @property
     def new_blocks(self) -> int:
@@ -100,6 +118,10 @@ class Watch:
         if self.rig is not None:
             self._blocks_seen = self.rig.blocks_found
             self._version_seen = self.rig.version
+
+    def skip_blocks(self, number: int) -> None:
+        """The user has seen so many of the rig's blocks on another day."""
+        self._blocks_seen = number
 
     @property
     def shares_per_minute(self) -> float | None:

@@ -79,11 +79,11 @@ def test_without_a_rig_it_says_how_to_start_one(
 def test_a_running_rig_is_set_and_leaves_no_socket_behind(
     environment: dict[str, str], rig: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    assert run(environment, "set", "simulated:0") == (0, "latency_ms = 50\n", "")
+    assert run(environment, "set", "simulated:0") == (0, "latency_ms = 50 ms\n", "")
     status, out, _ = run(environment, "set", "simulated:0", "latency_ms=20", "--json")
     assert status == 0
     assert json.loads(out) == {"device": "simulated:0", "settings": {"latency_ms": 20}}
-    assert run(environment, "set", "simulated:1", "--rig", NAME)[1] == "latency_ms = 50\n"
+    assert run(environment, "set", "simulated:1", "--rig", NAME)[1] == "latency_ms = 50 ms\n"
     refusals = {
         ("set", "simulated:0", "latency_ms=1"): "out of range: 2 to 1000 ms",
         ("set", "simulated:0", "volts=1"): "no setting 'volts'; there is: latency_ms",
@@ -97,6 +97,51 @@ def test_a_running_rig_is_set_and_leaves_no_socket_behind(
         assert (status, out) == (1, "")
         assert words in error
         assert len(error.splitlines()) == 1
+    for command, words in {
+        ("pause", "simulated:0"): "simulated:0 is paused\n",
+        ("resume", "simulated:0"): "simulated:0 is resumed\n",
+        ("pause",): "all devices are paused\n",
+        ("resume",): "all devices are resumed\n",
+        ("disable", "simulated:1"): "simulated:1 is off\n",
+        ("enable", "simulated:1"): "simulated:1 is used again\n",
+    }.items():
+        assert run(environment, *command) == (0, words, "")
+    assert run(environment, "reload")[0] == 1
+    assert "no hooks" in run(environment, "notify", "test")[2]
+    assert "keeps no history" in run(environment, "history")[2]
     rig.send_signal(signal.SIGINT)
     rig.wait(PATIENCE_S)
     assert not list(tmp_path.rglob("*.sock"))
+
+
+def test_its_state_is_shown_and_its_pools_are_changed(
+    environment: dict[str, str], rig: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    status, out, _ = run(environment, "status")
+    assert status == 0
+    assert out.startswith(f"{NAME}: ")
+    assert "simulated:1" in out
+    path = str(next(tmp_path.rglob("*.sock")))
+    snapshot = json.loads(run(environment, "status", "--json", "--socket", path)[1])
+    assert [device["id"] for device in snapshot["devices"]] == ["simulated:0", "simulated:1"]
+    assert run(environment, "status", "--socket", path, "--rig", NAME)[0] == 2
+    [pool] = json.loads(run(environment, "pools", "list", "--json")[1])["pools"]
+    url = f"stratum2+tcp://127.0.0.1:2/{KEY}"
+    assert run(environment, "pools", "add", "b", url, "--user", "u")[0] == 0
+    assert run(environment, "pools", "add", "b", url, "--user", "u")[0] == 1
+    assert run(environment, "pools", "order", "b", pool["name"])[0] == 0
+    listed = run(environment, "pools", "list")[1].splitlines()
+    assert [line[2:].split()[0] for line in listed] == ["b", pool["name"]]
+    for verb in ("disable", "enable", "switch"):
+        assert run(environment, "pools", verb, "b") == (0, run_words(verb), "")
+    status, _, error = run(environment, "pools", "switch", "attic")
+    assert (status, "no pool 'attic'" in error) == (1, True)
+    assert run(environment, "pools", "remove", "b", "--json")[1] == '{"pool":"b","ok":true}\n'
+    assert run(environment, "quit") == (0, "the rig ends\n", "")
+    rig.wait(PATIENCE_S)
+    assert not list(tmp_path.rglob("*.sock"))
+
+
+def run_words(verb: str) -> str:
+    words = {"disable": "is not used", "enable": "is used again", "switch": "is mined on"}
+    return f"pool b {words[verb]}\n"

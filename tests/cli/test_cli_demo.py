@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from sv2rig.rig.control_client import ask, running_rigs
+from sv2rig.api.client import RigClient, find_rigs
 from sv2rig.rig.runtime_folder import runtime_folder
 
 PATIENCE_S = 90.0
@@ -60,8 +60,8 @@ def until(look: Callable[[], T | None], what: str) -> T:
 
 def devices(environment: dict[str, str]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for socket in running_rigs(runtime_folder(environment, os.getuid())).values():
-        rows += ask(socket, "snapshot", {})["devices"]
+    for socket in find_rigs([runtime_folder(environment, os.getuid())]).values():
+        rows += RigClient(socket).get("/v1/snapshot")["devices"]
     return rows
 
 

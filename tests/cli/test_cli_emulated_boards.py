@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sv2rig.rig.control_client import ask, running_rigs
+from sv2rig.api.client import RigClient, find_rigs
 from sv2rig.rig.runtime_folder import runtime_folder
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
@@ -71,8 +71,8 @@ def until(environment: dict[str, str], holds: Callable[[Any], bool]) -> None:
     folder = runtime_folder(environment, os.getuid())
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        for socket in running_rigs(folder).values():
-            if holds(seen := ask(socket, "snapshot", {})):
+        for socket in find_rigs([folder]).values():
+            if holds(seen := RigClient(socket).get("/v1/snapshot")):
                 return
         time.sleep(LOOK_EVERY_S)
     raise AssertionError(f"not within {PATIENCE_S:g} s: {seen}")
@@ -132,13 +132,13 @@ def test_what_is_set_reaches_the_board_and_outlives_an_unplug(environment: dict[
         said(emulator)
         with running(environment, *mine, "--headless", "--json") as rig:
             until(environment, lambda rig: bool(rig["devices"]) and is_up(rig))
-            assert run(environment, "set", device, "frequency=100") == "frequency = 100\n"
+            assert run(environment, "set", device, "frequency=100") == "frequency = 100 MHz\n"
             ended(emulator)
             until(environment, lambda rig: rig["devices"][0]["state"] == "LOST")
             with running(environment, "emulate", "bm13xx", "--json") as again:
                 said(again)
                 until(environment, is_up)
-                assert run(environment, "set", device) == "frequency = 100\n"
+                assert run(environment, "set", device) == "frequency = 100 MHz\n"
             _, log, _ = ended(rig)
     assert f"set frequency to 100 MHz device={device}" in log
 

@@ -65,7 +65,7 @@ def test_the_unit_starts_this_program(tmp_path: Path) -> None:
     texts = json.loads(run("print", "--json").stdout)
     program = str((Path(sys.executable).parent / "sv2rig").resolve())
     assert f"\nExecStart={program} run --config /etc/sv2rig/rig.toml\n" in texts["unit"]
-    assert f"\nExecStopPost={program} safe-off\n" in texts["unit"]
+    assert f"\nExecStopPost={program} safe-off --config /etc/sv2rig/rig.toml\n" in texts["unit"]
     assert "@" not in texts["unit"].replace("@system-service", "")
     assert run("print", "user").stdout == texts["user"]
     analyze = shutil.which("systemd-analyze")

@@ -329,3 +329,26 @@ def test_the_latency_bound_has_bounds(value: float, good: bool) -> None:
     else:
         with pytest.raises(ValueError, match=r"latency_ms = .* out of range: 2 to 1000 ms"):
             device.latency_ms = value
+
+
+def test_a_device_is_made_anew_only_when_its_thread_has_ended() -> None:
+    async def main() -> None:
+        engine = GatedEngine()
+        device = PushDevice("cpu:0", "cpu", "a test's", lambda: engine, latency_ms=20)
+        device.start(Sink())
+        device.adjust("latency_ms", 70)
+        device.assign(ENDLESS)
+        await asyncio.to_thread(engine.launched.acquire)
+        await asyncio.to_thread(device.stop)
+        assert device.anew() is None, "it hangs"
+        while device.anew() is None:
+            for gate in engine.gates:
+                gate.set()
+            await asyncio.to_thread(device.stop)
+        again = device.anew()
+        assert again is not None
+        assert again is not device
+        assert again.setting("latency_ms") == 70
+        assert again.info.device_id == "cpu:0"
+
+    asyncio.run(main())

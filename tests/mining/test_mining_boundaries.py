@@ -13,7 +13,7 @@ import pytest
 from hand_pool import HandPool, job, prev_hash
 from loop_device import LoopDevice, dig, miss
 from memory_net import MemoryNet
-from rig_on_pool import FIRST_UTC, HOST, PORT, Clock, PoolProcess, Run
+from rig_on_pool import FIRST_UTC, HOST, PORT, URL, Clock, PoolProcess, Run
 from virtual_time import run_virtual
 
 from sv2rig.bitcoin.target import MAX_TARGET, target_for_rate
@@ -23,6 +23,7 @@ from sv2rig.compute.worker import PushDevice
 from sv2rig.devices.device import Capabilities
 from sv2rig.devices.work import Solution, Work
 from sv2rig.mining.context import MiningContext
+from sv2rig.mining.failover import PoolEntry
 from sv2rig.mining.pool_channels import PoolChannels
 from sv2rig.mining.scheduler import Assignment, Scheduler
 from sv2rig.mining.tally import Tally
@@ -143,7 +144,8 @@ def test_a_share_is_judged_by_the_target_of_its_job_at_both_ends() -> None:
         harder = before.target // 50
         found = (dig(before, skip=number) for number in range(100))
         weak = next(s for s in found if s.hash_value(before) > harder)
-        channels = run.session._pool
+        assert run.session._connection is not None
+        channels = run.session._connection.pool
         assert channels is not None
         # The pool answers a rate 50 times higher with SetTarget and a job for it to hold on.
         rate = run.context.rates[device.info.device_id] * 50
@@ -182,6 +184,7 @@ class Sides:
     """Standard channels without flag bit 0, as most miners open them, and the pool's side of them,
     joined without a wire."""
 
+    ENTRY = PoolEntry("pool", URL, "alice", standard_channels=True)
     DEVICES = ("a", "b", "c")
 
     def __init__(self) -> None:
@@ -199,9 +202,7 @@ class Sides:
         easy = target_for_rate(400.0, 60)
         policy = SharePolicy(ack_shares=1, easiest_target=easy, hardest_target=easy)
         self.server = ServerChannels(0, ExtranonceAllocator(), policy)
-        self.client = PoolChannels(
-            self.context, ClientChannels(0, 0), self._to_server, "alice", standard=True
-        )
+        self.client = PoolChannels(self.context, ClientChannels(0, 0), self._to_server, self.ENTRY)
 
     def _assign(self, assignments: list[Assignment] | object) -> None:
         assert isinstance(assignments, list)
@@ -235,7 +236,7 @@ class Sides:
             assert work is not None
             judgement = self.context.scheduler.on_solution(name, dig(work), now)
             assert judgement.share is not None, judgement
-            self.client.submit(name, judgement.share)
+            self.client.submit(name, judgement.share, now)
         self.client.flush()
         self.to_client()
 

@@ -265,7 +265,8 @@ def test_a_mistake_of_ours_in_an_event_ends_the_rig_with_it(
         def broken(*_args: object) -> None:
             raise ZeroDivisionError("a mistake")
 
-        monkeypatch.setattr(run.session._pool, "receive", broken)
+        assert run.session._connection is not None
+        monkeypatch.setattr(run.session._connection.pool, "receive", broken)
         with pytest.raises(ZeroDivisionError):
             await run.task
         assert net.streams[-1]._out.ended, "the connection was closed"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hand_pool import STATIC, HandPool, job
 from rig_on_pool import AUTHORITY_SECRET, FIRST_UTC
 
-from sv2rig.mining.session import FIRST_JOB_TIMEOUT_S
+from sv2rig.mining.pool_connection import FIRST_JOB_TIMEOUT_S
 from sv2rig.sv2.certificate import Certificate
 from sv2rig.sv2.messages import common, mining
 from sv2rig.transport.interface import ByteStream

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memory_net import MemoryNet
 
 from sv2rig.devices.device import Device
 from sv2rig.mining.backoff import Backoff
-from sv2rig.mining.context import MiningContext
+from sv2rig.mining.context import MiningContext, ShareDone
+from sv2rig.mining.failover import PoolEntry
+from sv2rig.mining.pool_connection import Connector
 from sv2rig.mining.scheduler import VERSION_MASK
-from sv2rig.mining.session import Connector, Session, SessionError, SessionOptions
+from sv2rig.mining.session import Session, SessionError, SessionOptions
 from sv2rig.pool.keys import PoolKeys
 from sv2rig.pool.node import SimulatedNode
 from sv2rig.pool.server import PoolServer
@@ -131,15 +134,27 @@ class Run:
         give_up_after_s: float | None = None,
         user: str = "alice.rig1",
         waits_for_devices: bool = False,
+        pools: Sequence[PoolEntry] = (),
+        options: SessionOptions | None = None,
     ) -> None:
         self.lines = Lines()
         self.clock = clock
         self._loop = asyncio.get_running_loop()
-        options = SessionOptions(user, standard, VERSION_MASK, give_up_after_s)
+        entries = pools or [PoolEntry("pool", url, user, standard)]
+        options = replace(
+            options or SessionOptions(),
+            version_rolling_mask=VERSION_MASK,
+            give_up_after_s=give_up_after_s,
+        )
+        self.shares: list[ShareDone] = []
 
         def make_session(context: MiningContext) -> Session:
             self.context = context
-            self.session = Session(url, options, connect, context, Backoff(random.Random(7)))
+            context.share_done = self.shares.append
+            seeds = itertools.count(7)
+            self.session = Session(
+                entries, options, connect, context, lambda: Backoff(random.Random(next(seeds)))
+            )
             return self.session
 
         self.rig = Rig(

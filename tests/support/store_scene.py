@@ -13,6 +13,13 @@ from sv2rig.rig.snapshot import (
     ShareRecord,
 )
 
+# Of the counters with the share log: no rows where they agree.
+DISAGREEMENTS = """
+    WITH log AS (SELECT device, pool, sum(verdict = 0), sum(verdict = 1), sum(verdict = 2),
+        sum(verdict = 3), sum(is_block), max(difficulty) FROM shares GROUP BY device, pool)
+    SELECT * FROM (SELECT * FROM log EXCEPT SELECT * FROM share_counts)
+    UNION SELECT * FROM (SELECT * FROM share_counts EXCEPT SELECT * FROM log)"""
+
 UTC = 1_790_000_040.0  # the beginning of a minute
 
 _NO_POOL = PoolSnapshot("", "mining", "", "", "", None, None, None, None, None, 0, None)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from tui_scenes import (
-    DEAD,
     NO_POOL_YET,
     NOW,
     Source,
@@ -138,16 +137,6 @@ async def test_mining(size: tuple[int, int]) -> None:
 
 
 @SIZES
-async def test_dead_pool(size: tuple[int, int]) -> None:
-    waiting = {"state": "READY", "reason": "no pool", "hashrate_hs": 0.0}
-    source = Source(rig(device(0, **waiting), device(1, **waiting), state="waiting", pool=DEAD))
-    source.say(NOW, "error", "pool.example:34254: connection refused, trying again in 8 s")
-    app = screen(source)
-    async with app.run_test(size=size) as pilot:
-        check_golden(f"dead-pool-{size_name(size)}", await polled(app, pilot))
-
-
-@SIZES
 async def test_64_devices(size: tuple[int, int]) -> None:
     app = screen(Source(farm()))
     async with app.run_test(size=size) as pilot:
@@ -157,28 +146,12 @@ async def test_64_devices(size: tuple[int, int]) -> None:
 
 
 @SIZES
-async def test_block_found(size: tuple[int, int]) -> None:
-    source = Source(rig(device(0), device(1), blocks_found=1))
-    source.say(NOW, "good", "BLOCK 903412 found", "opencl:0")
-    app = screen(source)
-    async with app.run_test(size=size) as pilot:
-        check_golden(f"block-{size_name(size)}", await polled(app, pilot))
-
-
-@SIZES
 async def test_help(size: tuple[int, int]) -> None:
     app = screen(Source(rig(device(0))))
     async with app.run_test(size=size) as pilot:
         app.poll()
         await pilot.press("question_mark")
         check_golden(f"help-{size_name(size)}", await polled(app, pilot))
-
-
-@SIZES
-async def test_no_devices(size: tuple[int, int]) -> None:
-    app = screen(Source(rig()))
-    async with app.run_test(size=size) as pilot:
-        check_golden(f"no-devices-{size_name(size)}", await polled(app, pilot))
 
 
 @SIZES

@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from rich.cells import cell_len
+from rich.style import Style
 from textual.pilot import Pilot
 
+from sv2rig import __version__
+from sv2rig.api.messages import StreamMessage
 from sv2rig.rig.snapshot import (
     SCHEMA,
     DeviceSnapshot,
@@ -20,8 +24,19 @@ from sv2rig.rig.snapshot import (
     ShareRecord,
 )
 from sv2rig.tui.app import RigScreen
+from sv2rig.tui.themes import palette_of
 
 NOW = 1_700_000_000.0
+NAMES = (
+    "foreground",
+    "background",
+    "surface",
+    "panel",
+    "success",
+    "warning",
+    "error",
+    "primary",
+)
 UPDATE = "SV2RIG_UPDATE_GOLDEN"
 GOLDEN = Path(__file__).parent / "golden"
 URL = "stratum2+tcp://pool.example:34254/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
@@ -88,7 +103,7 @@ def rig(*devices: DeviceSnapshot, **fields: object) -> RigSnapshot:
         sequence=1,
         time=NOW,
         name="garage-01",
-        version="0.1.0",
+        version=__version__,
         state="mining",
         uptime_s=380.0,
         hashrate_hs=sum(each.hashrate_hs or 0 for each in devices) if devices else None,
@@ -101,6 +116,15 @@ def rig(*devices: DeviceSnapshot, **fields: object) -> RigSnapshot:
         devices=devices,
     )
     return msgspec.structs.replace(usual, **fields)
+
+
+def message(sequence: int, *events: int, **fields: object) -> StreamMessage:
+    """What a rig's stream says in one second, with events and shares of these numbers."""
+    return StreamMessage(
+        rig(device(0), sequence=sequence, time=NOW + sequence, **fields),
+        tuple(Event(number, NOW, "info", f"event {number}") for number in events),
+        tuple(ShareRecord(number, NOW, "opencl:0", "", "accepted", 2.0, 1.0) for number in events),
+    )
 
 
 class Source:
@@ -124,6 +148,21 @@ class Source:
     def say(self, time: float, level: str, text: str, device: str | None = None) -> None:
         """An event."""
         self.ring.add(Event(self.ring.next_number, time, level, text, device))
+
+    def share(self, verdict: str, **fields: object) -> None:
+        """A share that was answered."""
+        number = self.shares.next_number
+        usual = ShareRecord(
+            number=number,
+            time=NOW - 60 + number,
+            device="simulated:1",
+            pool="main",
+            verdict=verdict,
+            difficulty=18587.0,
+            wanted=4096.0,
+            latency_ms=22.0,
+        )
+        self.shares.add(msgspec.structs.replace(usual, **fields))
 
     def clock(self) -> float:
         return self.now
@@ -159,7 +198,52 @@ async def polled(app: RigScreen, pilot: Pilot[None]) -> list[str]:
 
 def lines(app: RigScreen) -> list[str]:
     """What the terminal shows, as plain text without trailing spaces."""
-    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+    return [
+        strip.text.replace("\u00a0", " ").rstrip()
+        for strip in app.screen._compositor.render_strips()
+    ]
+
+
+def styles(app: RigScreen) -> list[str]:
+    """How each line is drawn: runs of columns that are not plain text on the background."""
+    names = {app.theme_variables[name].lower(): name for name in reversed(NAMES)}
+    dim = palette_of(app).style("dim").color
+    if dim is not None:
+        names[dim.get_truecolor().hex] = "dim"
+    lines = []
+    for number, strip in enumerate(app.screen._compositor.render_strips()):
+        runs: list[tuple[int, int, str, str]] = []
+        x = 0
+        for text, style, _ in strip:
+            start, x = x, x + cell_len(text)
+            words, ground = style_words(names, style)
+            if runs and runs[-1][3] == ground and (not text.strip() or runs[-1][2] == words):
+                runs[-1] = (runs[-1][0], x, *runs[-1][2:])
+            else:
+                runs.append((start, x, words if text.strip() else "", ground))
+        shown = [
+            " ".join(filter(None, (f"{start}-{end}", words, ground)))
+            for start, end, words, ground in runs
+            if words or ground
+        ]
+        lines.append(f"{number:02} {'; '.join(shown)}".rstrip())
+    return lines
+
+
+def style_words(names: dict[str, str], style: Style | None) -> tuple[str, str]:
+    """A style as the theme's names for its colours: of what is written, and of what is behind."""
+    if style is None:
+        return "", ""
+    said = {"": "", "on ": ""}
+    for colour, prefix in ((style.color, ""), (style.bgcolor, "on ")):
+        if colour is not None and not colour.is_default:
+            value = colour.get_truecolor().hex
+            name = names.get(value, value)
+            said[prefix] = "" if name in ("foreground", "background") else prefix + name
+    shown = [name for name in ("bold", "underline") if getattr(style, name)]
+    return " ".join([*shown, *filter(None, [said[""]])]), (
+        "reverse" if style.reverse else said["on "]
+    )
 
 
 def check_golden(name: str, shown: list[str]) -> None:

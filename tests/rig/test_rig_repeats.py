@@ -1,0 +1,89 @@
+"""What repeats within a minute is told once, and then with its count; nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sv2rig.rig.repeats import WINDOW_S, Line, Repeats
+
+
+def test_a_line_that_repeats_is_told_once_and_a_minute_later_how_often() -> None:
+    repeats = Repeats()
+    line = Line("info", "READY: well", "a:1")
+    assert repeats.is_new(line, 100.0)
+    for second in range(41):
+        assert not repeats.is_new(line, 101.0 + second)
+    assert repeats.due(159.9) == []
+    [counted] = repeats.due(160.0)
+    assert counted == Line("info", "READY: well … 41 times more in the last minute", "a:1")
+    assert not repeats.is_new(line, 161.0), "it goes on"
+    assert [c.text for c in repeats.due(220.0)] == ["READY: well … once more in the last minute"]
+    assert repeats.due(280.0) == []
+    assert repeats.is_new(line, 281.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (Line("warning", "RESETTING: reset 1", "a"), Line("warning", "RESETTING: reset 2", "a"), 1),
+        (Line("warning", "RESETTING: reset 1", "a"), Line("warning", "RESETTING: reset 1", "b"), 0),
+        (Line("warning", "RESETTING: it", "a"), Line("warning", "RESETTING: that", "a"), 0),
+        (Line("error", "SICK: 3 of 5", "a"), Line("error", "SICK: 4 of 5", "a"), 0),
+        (Line("error", "SICK: 3 of 5", "a"), Line("error", "SICK: 3 of 5", "a"), 1),
+        (Line("warning", "no pool; again in 1.5 s"), Line("warning", "no pool; again in 3.1 s"), 0),
+        (Line("good", "BLOCK found", "a"), Line("good", "BLOCK found", "a"), 0),
+        (Line("info", "at work", "a"), Line("warning", "at work", "a"), 0),
+        (
+            Line("warning", "communication error: nonce deadbeef for no work", "a"),
+            Line("warning", "communication error: nonce 0012cd3f for no work", "b"),
+            1,
+        ),
+        (
+            Line("warning", "hardware error: work 0x1f was never handed out", "a"),
+            Line("warning", "hardware error: hash is worse than the ticket", "a"),
+            0,
+        ),
+    ],
+)
+def test_what_is_the_same_line(one: Line, other: Line, alike: bool) -> None:
+    repeats = Repeats()
+    assert repeats.is_new(one, 0.0)
+    assert repeats.is_new(other, 1.0) is not bool(alike)
+
+
+def test_the_count_says_on_how_many_devices() -> None:
+    repeats = Repeats()
+    for number in range(64):
+        repeats.is_new(Line("warning", f"hardware error: work {number}", f"a:{number}"), 0.0)
+    [line] = repeats.due(60.0)
+    assert line.text == (
+        "hardware error: work 63 … 63 times more, on 63 devices, in the last minute"
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["info", "warning", "error", "good"]),
+            st.sampled_from(["x 1", "x 2", "y"]),
+            st.sampled_from(["a", "b", None]),
+            st.floats(0.0, 30.0),
+        ),
+        max_size=60,
+    )
+)
+def test_every_line_is_told_or_counted(lines: list[tuple[str, str, str | None, float]]) -> None:
+    repeats, now, told = Repeats(), 0.0, 0
+    for level, text, device_id, passed in lines:
+        now += passed
+        told += sum(_count(line.text) for line in repeats.due(now))
+        told += repeats.is_new(Line(level, text, device_id), now)
+    told += sum(_count(line.text) for line in repeats.due(now + WINDOW_S + 1))
+    assert told == len(lines)
+
+
+def _count(text: str) -> int:
+    words = text.partition(" … ")[2].split()
+    return 1 if words[0] == "once" else int(words[0])
