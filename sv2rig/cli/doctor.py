@@ -61,7 +61,16 @@ def _findings(file: Path | None) -> Iterator[Finding]:
     yield from board_findings.rules()
     listing = PortListing(all_drivers().values())
     yield from board_findings.boards(listing.of(PortWatcher().current(), look_around()))
+    yield from _running()
     yield from _configured(file)
+
+
+def _running() -> Iterator[Finding]:
+    from sv2rig.api.client import find_rigs, rig_folders
+    from sv2rig.rig.finding import Finding, Level
+
+    for name, path in find_rigs(rig_folders()).items():
+        yield Finding("rig", Level.OK, f"{name} runs; `sv2rig top --socket {path}` shows it")
 
 
 def _configured(file: Path | None) -> Iterator[Finding]:
@@ -92,7 +101,7 @@ def _configured(file: Path | None) -> Iterator[Finding]:
 
 
 def _pools(loaded: Loaded) -> list[Finding]:
-    from sv2rig.rig.config_pools import pool_entries
+    from sv2rig.rig.configured import pool_entries
     from sv2rig.rig.pool_findings import pools
     from sv2rig.transport.tcp import connect
 

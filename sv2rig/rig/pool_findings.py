@@ -34,10 +34,10 @@ async def _pool(entry: PoolEntry, connect: Connector, utc: Callable[[], float]) 
     started = asyncio.get_running_loop().time()
     ended = await probe(entry, connect, utc)
     took_ms = (asyncio.get_running_loop().time() - started) * 1000
-    if ended.end is End.LEFT:
+    if ended.how is End.LEFT:
         key = "its key is right" if entry.url.authority_key else "its key was NOT checked"
         return Finding("pool", Level.OK, f"{name} answers in {took_ms:.0f} ms, {key}")
     way = "correct the pool's url in the configuration, or ask the pool"
-    if ended.end is End.FAILED:
+    if ended.how is End.FAILED:
         way = "check the address and the network; the rig tries again by itself"
     return Finding("pool", Level.WARNING, f"{name}: {ended.reason}", way)

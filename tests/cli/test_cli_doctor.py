@@ -102,7 +102,7 @@ def test_a_bad_configuration_names_the_line_and_no_pool_is_called(
     findings = doctor(tmp_path, "-c", str(path), status=1)
     [config] = of(findings, "config")
     assert "channel" in config["text"]
-    assert f"{path}:5" in config["text"]
+    assert f"{path}:6" in config["text"]
     assert not of(findings, "pool")
 
 
