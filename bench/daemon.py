@@ -54,6 +54,7 @@ SCRAPE_S: Final = 5.0
 FAULT: Final = "bytes=0.01"
 STALLED: Final = 4  # clients of either kind
 ATTACH_LIMIT_S: Final = 20.0
+ROOM: Final = 56  # lines of the screen that are not the table's, and more
 
 Figures = dict[str, Any]
 
@@ -97,7 +98,7 @@ async def cost(wanted: Wanted) -> Figures:
 
 
 def attach(it: World, boards: int, runs: int) -> Figures:
-    """From the process' start until every board's row stands on a terminal of 200 by 80."""
+    """From the process' start until every board's row stands on the terminal."""
     others = machine.Others()
     times = sorted(attached(it, boards) for _ in range(runs))
     return {
@@ -111,7 +112,7 @@ def attach(it: World, boards: int, runs: int) -> Figures:
 def attached(it: World, boards: int) -> float:
     began = time.monotonic()
     missing = [f"emu-{number:03}".encode() for number in range(boards)]
-    with top(it, 200, 80) as (_, fd):
+    with top(it, 200, boards + ROOM) as (_, fd):
         terminal, got = Terminal(fd), b""
         while missing:
             got += terminal.read(ATTACH_LIMIT_S, missing[-1])
