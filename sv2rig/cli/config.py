@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sv2rig.cli.output import EXIT_CONFIG, UserError, print_json, print_text
+from sv2rig.cli.output import EXIT_CONFIG, EXIT_PERMISSION, UserError, print_json, print_text
 
 if TYPE_CHECKING:
     from sv2rig.rig.config import Loaded
@@ -25,13 +25,15 @@ File = Annotated[
 
 
 def load(file: Path | None) -> Loaded:
-    """The configuration; UserError with status 78 where there is none, or a bad one."""
+    """The configuration; UserError with status 78 where there is none, or a bad one, 77 where it
+    may not be read."""
     from sv2rig.rig.config import ConfigError, load_config
 
     try:
         return load_config(file, os.environ)
     except ConfigError as error:
-        raise UserError(str(error), EXIT_CONFIG) from error
+        forbidden = isinstance(error.__cause__, PermissionError)
+        raise UserError(str(error), EXIT_PERMISSION if forbidden else EXIT_CONFIG) from error
 
 
 def show(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ from sv2rig.cli.output import (
     UserError,
     print_text,
 )
+
+DAEMONS_FOLDER = Path("/etc/sv2rig")
+DAEMONS_USER = "sv2rig"  # udev/sv2rig.service
 
 
 def init(
@@ -65,6 +69,7 @@ def init(
     text = template(url, who, _name(name) if name else None)
     try:
         write_new(path, text)
+        _hand_over(path)
     except FileExistsError:
         raise UserError(f"{path} is there already and stays as it is", EXIT_FAILED) from None
     except PermissionError as error:
@@ -73,6 +78,18 @@ def init(
         raise UserError(f"{path}: {error.strerror}", EXIT_FAILED) from None
     again = "" if output is None else f" -c {path}"
     print_text(f"wrote {path}; `sv2rig run{again}` mines by it")
+
+
+def _hand_over(path: Path) -> None:
+    """What root writes for the daemon belongs to the user that it runs as, where there is one."""
+    if os.geteuid() != 0 or path.absolute().parent != DAEMONS_FOLDER:
+        return
+    try:
+        daemon = pwd.getpwnam(DAEMONS_USER)
+    except KeyError:
+        return
+    for owned in (path.parent, path):
+        os.chown(owned, daemon.pw_uid, daemon.pw_gid)
 
 
 def _all_given(pool: str | None, user: str | None, yes: bool) -> None:

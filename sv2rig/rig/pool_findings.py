@@ -28,7 +28,8 @@ async def pools(
 
 
 async def _pool(entry: PoolEntry, connect: Connector, utc: Callable[[], float]) -> Finding:
-    name = f"{entry.name} ({entry.url.host}:{entry.url.port})"
+    place = f"{entry.url.host}:{entry.url.port}"
+    name = place if entry.name == entry.url.host else f"{entry.name} ({place})"
     if not entry.enabled:
         return Finding("pool", Level.NOTE, f"{name} is disabled")
     started = asyncio.get_running_loop().time()
@@ -40,4 +41,5 @@ async def _pool(entry: PoolEntry, connect: Connector, utc: Callable[[], float]) 
     way = "correct the pool's url in the configuration, or ask the pool"
     if ended.how is End.FAILED:
         way = "check the address and the network; the rig tries again by itself"
-    return Finding("pool", Level.WARNING, f"{name}: {ended.reason}", way)
+    reason = ended.reason.removeprefix(f"{place}: ")
+    return Finding("pool", Level.WARNING, f"{name}: {reason}", way)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import pwd
 import re
 import signal
 import stat
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import pytest
 from jsonschema.validators import Draft202012Validator
+from unprivileged import run_unprivileged
 
+from sv2rig.cli import init
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
 
@@ -274,3 +277,33 @@ def test_the_schema_is_one_and_judges_as_the_program_does(home: Path) -> None:
     assert list(validator.iter_errors(good)) == []
     for bad in ("zzz = 1", "[devices]\nthreads = 0", '[log]\nlevel = "x"', "[device.a]\nf = 'x'"):
         assert list(validator.iter_errors(tomllib.loads(f"{bad}\n{POOL}"))) != []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand a file to another user")
+def test_what_root_writes_for_the_daemon_is_the_daemons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(init, "DAEMONS_FOLDER", tmp_path)
+    monkeypatch.setattr(init, "DAEMONS_USER", "nobody")
+    init.init(URL, "me", None, True, tmp_path / "rig.toml")
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert (tmp_path / "rig.toml").stat().st_uid == tmp_path.stat().st_uid == nobody
+    assert (tmp_path / "rig.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_configuration_that_may_not_be_read_ends_with_77(tmp_path: Path) -> None:
+    path = tmp_path / "rig.toml"
+    path.write_text("")
+    path.chmod(0)
+    said = run_unprivileged(
+        "from pathlib import Path; import sv2rig.rig.config\nfrom sv2rig.cli import config, output",
+        """
+try:
+    config.load(Path(sys.argv[1]))
+except output.UserError as error:
+    print(error.status, error)
+""",
+        str(path),
+    )
+    assert said.startswith("77 ")
+    assert "Permission denied" in said
