@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -125,44 +126,57 @@ async def run_command(
     command: Sequence[str], environment: Mapping[str, str], given: bytes, timeout_s: float
 ) -> tuple[str | None, str]:
     """What went wrong (None: nothing), and the beginning of what the command said on stderr."""
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, ear = await loop.subprocess_exec(
+            _Ear,
             *command,
             env=environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # so that what it starts ends with it
         )
     except OSError as error:
         return f"{command[0]}: {error.strerror}", ""
-    said = bytearray()
     try:
+        _give(transport, given)
         async with asyncio.timeout(timeout_s):
-            await asyncio.gather(_give(process, given), _listen(process, said))
-            status = await process.wait()
+            await ear.exited.wait()
     except (TimeoutError, asyncio.CancelledError) as end:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        await ear.exited.wait()
         if isinstance(end, asyncio.CancelledError):
             raise
-        return f"{command[0]} was killed: it took longer than {timeout_s:g} s", _words(said)
-    return None if status == 0 else _ended_with(command[0], status), _words(said)
+        return f"{command[0]} was killed: it took longer than {timeout_s:g} s", _words(ear.said)
+    finally:
+        transport.close()
+    status = transport.get_returncode()
+    return None if status == 0 else _ended_with(command[0], status or 0), _words(ear.said)
 
 
-async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
-    assert process.stdin is not None  # a pipe
-    with suppress(ConnectionError):  # it need not read
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
+class _Ear(asyncio.SubprocessProtocol):
+    """Hears all that a command says, so that none ever waits for us, and keeps the beginning.
+    asyncio's own Process.wait() would also wait for its pipes to end, which others may hold."""
+
+    def __init__(self) -> None:
+        self.exited = asyncio.Event()
+        self.said = bytearray()
+
+    def pipe_data_received(self, _fd: int, data: bytes) -> None:
+        self.said += data[: MOST_OUTPUT - len(self.said)]
+
+    def process_exited(self) -> None:
+        self.exited.set()
 
 
-async def _listen(process: asyncio.subprocess.Process, said: bytearray) -> None:
-    assert process.stderr is not None  # a pipe
-    while chunk := await process.stderr.read(4096):
-        said += chunk[: MOST_OUTPUT - len(said)]
+def _give(transport: asyncio.SubprocessTransport, given: bytes) -> None:
+    """It need not read."""
+    pipe = transport.get_pipe_transport(0)
+    assert isinstance(pipe, asyncio.WriteTransport)
+    pipe.write(given)
+    pipe.close()
 
 
 def _ended_with(name: str, status: int) -> str:
