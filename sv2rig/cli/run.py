@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from sv2rig.rig.daemon import Daemon
     from sv2rig.rig.store import Store
 
-RUNTIME_VARIABLE = "RUNTIME_DIRECTORY"  # set by systemd
-
 
 def run(
     config: File = None,
@@ -258,13 +256,13 @@ async def _served(daemon: Daemon, reloading: _Reloading) -> AsyncIterator[None]:
 
 def _api_options(loaded: Loaded) -> ApiOptions:
     from sv2rig.api.places import ApiOptions
-    from sv2rig.rig.runtime_folder import runtime_folder
+    from sv2rig.rig.runtime_folder import runtime_folder, service_folder
 
     config = loaded.config
-    wanted, given = config.api, os.environ.get(RUNTIME_VARIABLE)
+    wanted, shared = config.api, service_folder(os.environ)
     socket = wanted.socket
-    if socket is None and given:
-        socket = Path(given.partition(":")[0]) / f"rig-{config.name}.sock"
+    if socket is None and shared is not None:
+        socket = shared / f"rig-{config.name}.sock"
     token = wanted.token
     return ApiOptions(
         runtime_folder(os.environ, os.getuid()),
