@@ -124,23 +124,24 @@ class _Said:
 
 @contextlib.contextmanager
 def _store(loaded: Loaded, report: Callable[[str, str], None]) -> Iterator[Store | None]:
-    """The store; None where the disk does not let us have one: the rig mines without."""
-    from sv2rig.rig.store import Store, StoreError
+    """The store; None where the disk does not let us have one: the rig mines without, and still
+    keeps a second one away, as far as the disk has its folder."""
+    from sv2rig.rig.store import Store, StoreError, lock_folder
 
     config = loaded.config
-    try:
-        store = Store.open(config.state_dir, report, config.history.keep_days)
-    except StoreError as error:
-        if error.kind != "disk":
-            status = EXIT_PERMISSION if error.kind == "permission" else EXIT_FAILED
-            raise UserError(str(error), status) from error
-        report("error", f"mining without counters and a share log that outlive the rig: {error}")
-        yield None
-        return
-    try:
+    store = None
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(contextlib.closing(lock_folder(config.state_dir)))
+            store = Store.open_locked(config.state_dir, report, config.history.keep_days)
+            held.callback(store.close)
+        except StoreError as error:
+            if error.kind != "disk":
+                status = EXIT_PERMISSION if error.kind == "permission" else EXIT_FAILED
+                raise UserError(str(error), status) from error
+            words = "mining without counters and a share log that outlive the rig"
+            report("error", f"{words}: {error}")
         yield store
-    finally:
-        store.close()
 
 
 @contextlib.contextmanager
