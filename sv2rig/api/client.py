@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from sv2rig.api.messages import Problem
-from sv2rig.rig.runtime_folder import runtime_folder
+from sv2rig.rig.runtime_folder import runtime_folder, service_folder
 
 ANSWER_TIMEOUT_S = 40.0  # a command may take 30 s
 LONGEST_ANSWER = 64 * 1024 * 1024
@@ -96,8 +96,11 @@ def pool_path(name: str, verb: str = "") -> str:
 
 
 def rig_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Where sockets of rigs stand: this user's folder, and the daemon's."""
-    return tuple(dict.fromkeys((runtime_folder(environment, os.getuid()), SYSTEM_FOLDER)))
+    """Where sockets of rigs stand: the folder of the service that this runs in (as a hook does),
+    this user's, and the daemon's."""
+    own = runtime_folder(environment, os.getuid())
+    folders = (service_folder(environment), own, SYSTEM_FOLDER)
+    return tuple(dict.fromkeys(folder for folder in folders if folder is not None))
 
 
 def find_rigs(folders: Iterable[Path]) -> dict[str, Path]:

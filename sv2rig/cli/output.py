@@ -10,7 +10,6 @@ import typer
 
 # The statuses a command ends with, as docs/configuration.md lists them; from 64 on they are those
 # of sysexits.h.
-EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 69  # no pool can be had

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from sv2rig.rig.daemon import Daemon
     from sv2rig.rig.store import Store
 
-RUNTIME_VARIABLE = "RUNTIME_DIRECTORY"  # set by systemd
-
 
 def run(
     config: File = None,
@@ -126,23 +124,24 @@ class _Said:
 
 @contextlib.contextmanager
 def _store(loaded: Loaded, report: Callable[[str, str], None]) -> Iterator[Store | None]:
-    """The store; None where the disk does not let us have one: the rig mines without."""
-    from sv2rig.rig.store import Store, StoreError
+    """The store; None where the disk does not let us have one: the rig mines without, and still
+    keeps a second one away, as far as the disk has its folder."""
+    from sv2rig.rig.store import Store, StoreError, lock_folder
 
     config = loaded.config
-    try:
-        store = Store.open(config.state_dir, report, config.history.keep_days)
-    except StoreError as error:
-        if error.kind != "disk":
-            status = EXIT_PERMISSION if error.kind == "permission" else EXIT_FAILED
-            raise UserError(str(error), status) from error
-        report("error", f"mining without counters and a share log that outlive the rig: {error}")
-        yield None
-        return
-    try:
+    store = None
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(contextlib.closing(lock_folder(config.state_dir)))
+            store = Store.open_locked(config.state_dir, report, config.history.keep_days)
+            held.callback(store.close)
+        except StoreError as error:
+            if error.kind != "disk":
+                status = EXIT_PERMISSION if error.kind == "permission" else EXIT_FAILED
+                raise UserError(str(error), status) from error
+            words = "mining without counters and a share log that outlive the rig"
+            report("error", f"{words}: {error}")
         yield store
-    finally:
-        store.close()
 
 
 @contextlib.contextmanager
@@ -258,13 +257,13 @@ async def _served(daemon: Daemon, reloading: _Reloading) -> AsyncIterator[None]:
 
 def _api_options(loaded: Loaded) -> ApiOptions:
     from sv2rig.api.places import ApiOptions
-    from sv2rig.rig.runtime_folder import runtime_folder
+    from sv2rig.rig.runtime_folder import runtime_folder, service_folder
 
     config = loaded.config
-    wanted, given = config.api, os.environ.get(RUNTIME_VARIABLE)
+    wanted, shared = config.api, service_folder(os.environ)
     socket = wanted.socket
-    if socket is None and given:
-        socket = Path(given.partition(":")[0]) / f"rig-{config.name}.sock"
+    if socket is None and shared is not None:
+        socket = shared / f"rig-{config.name}.sock"
     token = wanted.token
     return ApiOptions(
         runtime_folder(os.environ, os.getuid()),

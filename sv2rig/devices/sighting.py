@@ -54,8 +54,14 @@ class Sighting:
     emulator: EmulatorClaims | None = None
 
 
-def emulated_folder(environment: Mapping[str, str], uid: int) -> Path:
-    """Where a user's emulators announce themselves: $XDG_RUNTIME_DIR/sv2rig/emulated,
-    or in /tmp where there is no such variable."""
+def runtime_folder(environment: Mapping[str, str], uid: int) -> Path:
+    """Where running programs of this user meet, in a folder that only they enter: sv2rig in
+    $XDG_RUNTIME_DIR, else in $RUNTIME_DIRECTORY (systemd), else /tmp/sv2rig-UID."""
     runtime = environment.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "sv2rig/emulated" if runtime else Path(f"/tmp/sv2rig-{uid}/emulated")
+    runtime = runtime or environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(runtime) / "sv2rig" if runtime else Path(f"/tmp/sv2rig-{uid}")
+
+
+def emulated_folder(environment: Mapping[str, str], uid: int) -> Path:
+    """Where a user's emulators announce themselves."""
+    return runtime_folder(environment, uid) / "emulated"

@@ -20,7 +20,7 @@ from sv2rig.mining.failover import PoolEntry, PoolRefusedError
 from sv2rig.rig import knobs
 from sv2rig.rig.fleet import DeviceRefusedError, UnknownDeviceError
 from sv2rig.rig.rig import Rig
-from sv2rig.rig.snapshot import PoolStanding, RigSnapshot
+from sv2rig.rig.snapshot import PoolStanding
 from sv2rig.rig.wishes import Wishes as Wishes
 from sv2rig.sv2.url import parse_pool_url
 
@@ -109,10 +109,6 @@ class Commands:
         self._quit = quit
         if wishes is not None:
             rig.heed(wishes)
-
-    def snapshot(self) -> RigSnapshot:
-        """The latest picture, at most a second old."""
-        return self._rig.snapshot()
 
     # -- devices
 

@@ -1,4 +1,4 @@
-"""Where running programs of this user meet: a folder that nobody else can enter."""
+"""Where a rig and the programs that talk to it meet."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from sv2rig.devices.sighting import runtime_folder as runtime_folder
+
 
 class RuntimeFolderError(Exception):
     """The folder cannot be had, or others may write to it."""
 
 
-def runtime_folder(environment: Mapping[str, str], uid: int) -> Path:
-    """$XDG_RUNTIME_DIR/sv2rig, or in /tmp where there is no such variable."""
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "sv2rig" if runtime else Path(f"/tmp/sv2rig-{uid}")
+def service_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where a service has its socket, which others of its group use too: $RUNTIME_DIRECTORY
+    (systemd)."""
+    given = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else None
 
 
 def make_private(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one picture of a running rig that every reader sees: screen, JSON, and later the API.
+"""The one picture of a running rig that every reader sees: screen, JSON, and the API.
 
 A RigSnapshot is immutable and replaced as a whole. Unknown is None, never 0. Units stand in the
 names: _hs hashes a second, _c degrees Celsius, _w watts, _s seconds, _ms milliseconds; `time` is

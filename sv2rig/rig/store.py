@@ -30,7 +30,7 @@ from sv2rig.rig.store_history import AuditLine, FoundBlock, History, Totals
 from sv2rig.rig.store_rows import LONGEST_TEXT, Sampler, Tables, Wished, milliseconds
 from sv2rig.rig.store_writer import Backlog, Report, Writer
 
-__all__ = ["AuditLine", "FoundBlock", "History", "Store", "StoreError", "Totals"]
+__all__ = ["AuditLine", "FoundBlock", "History", "Store", "StoreError", "Totals", "lock_folder"]
 
 KEEP_DAYS: Final = 365
 
@@ -44,13 +44,12 @@ class Store:
     def __init__(
         self,
         folder: Path,
-        lock: Lock,
         connection: sqlite3.Connection,
         report: Report,
         keep_days: int,
     ) -> None:
         self._path = folder / FILE
-        self._lock = lock
+        self._lock: Lock | None = None
         self._report = report
         Tables(connection, keep_days).roll_up_the_latest()
         self._totals = store_history.totals(connection)
@@ -64,22 +63,30 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, report: Report, keep_days: int = KEEP_DAYS) -> Self:
-        """Makes, brings up or begins anew what is needed. StoreError says why it cannot."""
-        report = partial(_tell, report)
+        """Makes, brings up or begins anew what is needed, and holds the folder's lock until
+        close(). StoreError says why it cannot."""
         lock = lock_folder(folder)
+        try:
+            store = cls.open_locked(folder, report, keep_days)
+        except BaseException:
+            lock.close()
+            raise
+        store._lock = lock
+        return store
+
+    @classmethod
+    def open_locked(cls, folder: Path, report: Report, keep_days: int = KEEP_DAYS) -> Self:
+        """As open, for who holds the folder's lock."""
+        report = partial(_tell, report)
         try:
             connection = _open_or_begin_anew(folder, report)
             try:
-                return cls(folder, lock, connection, report, keep_days)
+                return cls(folder, connection, report, keep_days)
             except BaseException:
                 connection.close()
                 raise
         except sqlite3.Error as error:
-            lock.release()
             raise StoreError("disk", f"{folder / FILE}: {error}") from error
-        except BaseException:
-            lock.release()
-            raise
 
     def add_share(self, share: ShareRecord) -> None:
         """A share whose verdict is known."""
@@ -149,7 +156,8 @@ class Store:
         self._readers.submit(self._close_reading).result()
         self._writer.close()
         self._readers.shutdown()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.close()
 
     def _keep(self, device_id: str, wished: Wished) -> None:
         self._wishes[device_id] = wished

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from sqlite3 import Connection
-from typing import IO, Final, Literal
+from typing import Final, Literal
 
 from sv2rig.rig.store_schema import (
     PAGE_BYTES,
@@ -41,27 +41,27 @@ class StoreError(Exception):
 
 
 class Lock:
-    """Held by one process a folder; the kernel lets go of it when that process ends, however."""
+    """Held by one process a folder; the kernel lets go of it when that process ends, however. A
+    rig holds it also while it has no store."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: IO[str] = (folder / LOCK_FILE).open("a+", encoding="ascii")
+        self._file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
+            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._file)
             raise StoreError(
                 "locked",
                 f"{folder / FILE} is in use by another sv2rig, process {holder}: "
                 "stop that one, or give this rig another state_dir",
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        os.ftruncate(self._file, 0)
+        with suppress(OSError):  # a full disk does not take the number; the lock holds all the same
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
-    def release(self) -> None:
-        self._file.close()
+    def close(self) -> None:
+        os.close(self._file)
 
 
 def lock_folder(folder: Path) -> Lock:

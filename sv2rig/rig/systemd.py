@@ -22,11 +22,6 @@ class Notifier:
         self._address = address.replace("@", "\0", 1) if address else None
         self._line: socket.socket | None = None
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether there is anybody to tell."""
-        return self._address is not None
-
     def ready(self, status: str) -> None:
         """The start, or a reload, is done."""
         self._send(f"READY=1\nSTATUS={_line(status)}")

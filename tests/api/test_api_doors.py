@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sv2rig.api.client import RigClient, find_rigs
+from sv2rig.api.client import RigClient, find_rigs, rig_folders
 from sv2rig.api.doors import MOST_CLIENTS
 from sv2rig.api.places import ApiOptions, ApiStartError, Places
 from sv2rig.api.server import serve_api
+from sv2rig.devices.sighting import emulated_folder
 from sv2rig.rig.runtime_folder import runtime_folder
 
 TOKEN = "correct-horse-battery-staple"
@@ -352,3 +353,14 @@ def test_a_link_to_a_folder_and_too_long_a_path_are_refused(tmp_path: Path) -> N
 def test_where_the_folder_is() -> None:
     assert runtime_folder({"XDG_RUNTIME_DIR": "/run/user/7"}, 7) == Path("/run/user/7/sv2rig")
     assert runtime_folder({}, 7) == Path("/tmp/sv2rig-7")
+    both = {"XDG_RUNTIME_DIR": "/run/sv2rig", "RUNTIME_DIRECTORY": "/run/sv2rig:/run/other"}
+    assert runtime_folder(both, 7) == Path("/run/sv2rig/sv2rig")
+    alone = {"RUNTIME_DIRECTORY": "/run/mine:/run/other"}
+    assert runtime_folder(alone, 7) == Path("/run/mine/sv2rig")
+    assert emulated_folder(alone, 7) == Path("/run/mine/sv2rig/emulated")
+    assert rig_folders(alone) == (
+        Path("/run/mine"),
+        Path("/run/mine/sv2rig"),
+        Path("/run/sv2rig"),
+    )
+    assert rig_folders(both) == (Path("/run/sv2rig"), Path("/run/sv2rig/sv2rig"))

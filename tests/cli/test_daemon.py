@@ -132,6 +132,18 @@ async def test_statuses_and_words_for_what_keeps_it_from_running(tmp_path: Path)
     assert "giving up" in said
 
 
+async def test_without_a_store_it_is_still_the_only_one(tmp_path: Path) -> None:
+    (tmp_path / "state/rig.sqlite").mkdir(parents=True)  # nothing that can be opened
+    async with watched_pool() as pool:
+        config = write_config(tmp_path, pool.url)
+        async with daemon(tmp_path, "-c", str(config)) as process:
+            await process.says("mining without counters")
+            nowhere = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+            status, said = await run_once("-c", str(config), **nowhere)
+            assert status == 1
+            assert f"in use by another sv2rig, process {process.pid}: stop" in said
+
+
 async def test_without_a_disk_it_mines_on(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     async with watched_pool() as pool:

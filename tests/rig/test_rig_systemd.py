@@ -24,7 +24,6 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NotifySock
 
 def test_states_arrive_as_systemd_reads_them(heard: NotifySocket) -> None:
     notifier = Notifier(heard.address)
-    assert notifier.is_heard
     before = time.monotonic_ns() // 1000
     notifier.ready("mining,\nalone")
     notifier.reloading()
@@ -50,7 +49,6 @@ def test_nobody_listens(tmp_path: Path) -> None:
     silent = Notifier(None)
     silent.ready("")
     silent.close()
-    assert not silent.is_heard
     gone = Notifier(str(tmp_path / "gone"))
     gone.ready("")
     gone.close()

@@ -56,7 +56,7 @@ class ARig:
             "garage",
             self.run.rig,
             Commands(self.run.rig, pools=self.run.session, quit=self._quit),
-            self.run.rig.report,
+            self.run.rig.tell,
         )
 
     def _quit(self) -> None:
