@@ -74,7 +74,7 @@ class Store:
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             lock.release()
             raise StoreError("disk", f"{folder / FILE}: {error}") from error
         except BaseException:
