@@ -384,8 +384,7 @@ class Session:
 
     def limit(self, options: SessionOptions) -> None:
         """Other limits from now on. The mask stays."""
-        mask = self._options.version_rolling_mask
-        self._options = replace(options, version_rolling_mask=mask)
+        self._options = replace(options, version_rolling_mask=self._options.version_rolling_mask)
         self._failover.limits = options.failover
         if self._connection is not None:
             self._connection.silence = options.silence
