@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any, NoReturn
 
@@ -65,10 +66,11 @@ def log_event(level: str, text: str, device: str | None = None) -> None:
 
     log = structlog.get_logger()
     fields = {"device": device} if device else {}
-    match level:
-        case "error":
-            log.error(text, **fields)
-        case "warning":
-            log.warning(text, **fields)
-        case _:
-            log.info(text, **fields)
+    with contextlib.suppress(OSError):  # a full disk, a pipe that nobody reads: the rig mines on
+        match level:
+            case "error":
+                log.error(text, **fields)
+            case "warning":
+                log.warning(text, **fields)
+            case _:
+                log.info(text, **fields)

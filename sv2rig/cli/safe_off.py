@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,17 +76,18 @@ def _configured(file: Path, drivers: Mapping[str, Driver]) -> list[FoundBoard]:
     says what it is."""
     from sv2rig.rig.board_choice import is_board, parse_boards
     from sv2rig.rig.config import ConfigError, load_config
+    from sv2rig.rig.device_choice import DeviceChoiceError
     from sv2rig.rig.find_boards import find_boards
 
-    used: Sequence[str] = ()
     try:
         used = load_config(file, os.environ).config.devices.use
-    except ConfigError as error:
+        named = parse_boards([name for name in used if is_board(name)], drivers)
+    except (ConfigError, DeviceChoiceError) as error:
         sys.stderr.write(f"sv2rig: {error}\n")
-    boards = [name for name in used if is_board(name)]
-    if used and not boards:
+        used, named = (), []
+    if used and not named:
         return []
-    return find_boards(parse_boards(boards, drivers), drivers, all_must_be_there=False)
+    return find_boards(named, drivers, all_must_be_there=False)
 
 
 async def _secure_all(found: list[FoundBoard]) -> list[tuple[str, str | None]]:

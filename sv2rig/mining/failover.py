@@ -26,7 +26,8 @@ __all__ = [
     "Standing",
 ]
 
-MOST_STEADY_S = 3600.0
+MOST_STEADY_S = 3600.0  # unless the limit itself is longer
+_MOST_TIMES_STEADY = 1 << 16
 # A pool may send us on to another of its servers, and that one too; beyond that it leads us astray.
 MOST_REDIRECTS = 3
 _PROBES_MISSED = 3  # between two answers so far apart nobody knows whether it was steady
@@ -51,7 +52,7 @@ class _Pool:
     entry: PoolEntry
     backoff: Backoff
     since: float
-    steady_needed_s: float
+    times_steady: int = 1  # how many times `steady_s` it has to be steady
     state: PoolState = PoolState.STANDBY
     detail: str = ""
     retry_at: float = float("-inf")
@@ -124,7 +125,7 @@ class Failover:
         ready = [p for p in self._pools if p.entry.enabled and p.retry_at <= now]
         if self._wanted not in ready:  # it has refused a probe since
             self._wanted = None
-        first = self._wanted or self._held
+        first = self._first
         if first is not None:
             ready = [pool for pool in ready if pool is first]
         if not ready:
@@ -137,11 +138,15 @@ class Failover:
         pool.turn(PoolState.CONNECTING, now)
         return pool.entry
 
+    @property
+    def _first(self) -> _Pool | None:
+        """The only one to be started next. The chosen one, if it was left and chosen once more."""
+        return self._wanted or self._held or self._chosen
+
     def next_try(self) -> float | None:
         """When start_next() will give a pool; None: every pool is disabled."""
-        first = self._wanted or self._held
-        if first is not None:
-            return first.retry_at
+        if self._first is not None:
+            return self._first.retry_at
         return min((p.retry_at for p in self._pools if p.entry.enabled), default=None)
 
     def hurry(self, now: float) -> None:
@@ -170,7 +175,8 @@ class Failover:
         since, probed = pool.steady_since, pool.probed
         if since is None or probed is None or now - probed > _PROBES_MISSED * self.limits.probe_s:
             return False
-        return probed - since >= pool.steady_needed_s
+        wanted = self.limits.steady_s
+        return probed - since >= max(wanted, min(pool.times_steady * wanted, MOST_STEADY_S))
 
     # -- what came of it
 
@@ -190,7 +196,7 @@ class Failover:
             since = pool.mining_since
             if since is not None and now - since >= self.limits.steady_s:
                 pool.was_gone_back_to = False
-                pool.steady_needed_s = self.limits.steady_s
+                pool.times_steady = 1
 
     def left(self, name: str, now: float) -> None:
         """The connection was ended from this side, not for any fault of the pool's."""
@@ -228,7 +234,7 @@ class Failover:
 
     def _end(self, pool: _Pool, state: PoolState, detail: str, now: float) -> None:
         if pool.was_gone_back_to and state is not PoolState.STANDBY:
-            pool.steady_needed_s = min(2 * pool.steady_needed_s, MOST_STEADY_S)
+            pool.times_steady = min(2 * pool.times_steady, _MOST_TIMES_STEADY)
         pool.turn(state, now, detail)
         pool.mining_since = pool.steady_since = None
         pool.probe_at = now + self.limits.probe_s
@@ -273,6 +279,7 @@ class Failover:
         pool.turn(PoolState.REFUSED if refused else PoolState.DOWN, now, reason)
         if refused:
             pool.retry_at = now + self.limits.refused_s
+            self._chosen = None if pool is self._chosen else self._chosen
 
     def _probed(self, entry: PoolEntry) -> _Pool | None:
         """Unless it was changed, disabled or begun with while it was probed."""
@@ -350,7 +357,7 @@ class Failover:
                 self._lift(pool, now)
 
     def _new(self, entry: PoolEntry, now: float) -> _Pool:
-        return _Pool(entry, self._backoff(), now, self.limits.steady_s)
+        return _Pool(entry, self._backoff(), now)
 
     def _find(self, name: str) -> _Pool:
         for pool in self._pools:

@@ -101,13 +101,13 @@ class PoolConnection:
         opened: Callable[[], None],
     ) -> None:
         self.entry = entry
+        self.silence = silence
         self.pool: PoolChannels | None = None
         self.connected_since: float | None = None
         self._place = place
         self._connect = connect
         self._context = context
         self._mask = version_rolling_mask
-        self._silence = silence
         self._opened = opened
         self._loop = asyncio.get_running_loop()
         self._connecting: asyncio.Task[ByteStream] | None = None
@@ -153,6 +153,7 @@ class PoolConnection:
             self.pool.close_all(reason)
         if self._link is not None:
             self._link.close(reason)
+            self._lost()  # until run() hears of it, nobody may speak of channels that are closed
 
     @property
     def is_leaving(self) -> bool:
@@ -191,8 +192,8 @@ class PoolConnection:
         if newest is None:
             return self._no_first_job(pool, now)
         self._no_job_since = None
-        if now - newest > self._silence.job_s:
-            return f"the pool sent no new job for {self._silence.job_s:g} s"
+        if now - newest > self.silence.job_s:
+            return f"the pool sent no new job for {self.silence.job_s:g} s"
         return self._no_answer(pool, now)
 
     def _no_first_job(self, pool: PoolChannels, now: float) -> str | None:
@@ -207,7 +208,7 @@ class PoolConnection:
 
     def _no_answer(self, pool: PoolChannels, now: float) -> str | None:
         since, count = pool.unanswered_since, pool.unanswered
-        patience = self._silence.ack_s * (1 if count > MOST_IN_A_BATCH else PATIENCE_WITH_FEW)
+        patience = self.silence.ack_s * (1 if count > MOST_IN_A_BATCH else PATIENCE_WITH_FEW)
         if since is None or now - since <= patience:
             return None
         return f"the pool has not answered {count} shares, the oldest for {now - since:.0f} s"

@@ -381,10 +381,11 @@ class Session:
         self._changed()
 
     def limit(self, options: SessionOptions) -> None:
-        """Other limits from now on, of silence from the next connection on. The mask stays."""
-        mask = self._options.version_rolling_mask
-        self._options = replace(options, version_rolling_mask=mask)
+        """Other limits from now on. The mask stays."""
+        self._options = replace(options, version_rolling_mask=self._options.version_rolling_mask)
         self._failover.limits = options.failover
+        if self._connection is not None:
+            self._connection.silence = options.silence
         self._called.set()
 
     def _changed(self) -> None:

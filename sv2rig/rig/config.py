@@ -126,7 +126,7 @@ def _load(path: Path | None, environ: Mapping[str, str], places: tuple[Path, ...
     origins = Origins(found, key_lines(text))
     findings = _no_secrets_in_file(raw, origins)
     findings += map_founding(raw, origins)
-    _relative_to(found, raw)
+    findings += _relative_to(found, raw, origins)
     findings += overlay(raw, environ, origins)
     if found is None and not raw.get("pools") and not findings:
         raise ConfigMissingError(places)
@@ -184,19 +184,34 @@ def _no_secrets_in_file(raw: dict[str, Any], origins: Origins) -> list[Finding]:
     return [Finding(origins.near(path), dotted(path), words)]
 
 
-def _relative_to(file: Path | None, raw: Any, path: KeyPath = ()) -> None:
-    """Paths in a file are relative to it, and may begin with ~."""
+def _relative_to(
+    file: Path | None, raw: Any, origins: Origins, path: KeyPath = ()
+) -> list[Finding]:
+    """Paths in a file are relative to it, and may begin with ~; those that can be none."""
     if file is None:
-        return
+        return []
+    found: list[Finding] = []
     items = enumerate(raw) if isinstance(raw, list) else list(raw.items())
     for name, value in items:
         here = (*path, name)
         if isinstance(value, (dict, list)):
-            _relative_to(file, value, here)
-        elif isinstance(value, str):
-            known = find(here)
-            if known is not None and known.kind is Path:
-                raw[name] = file.absolute().parent / Path(value).expanduser()
+            found += _relative_to(file, value, origins, here)
+        elif isinstance(value, str) and (known := find(here)) is not None and known.kind is Path:
+            try:
+                raw[name] = file.absolute().parent / _expanded(value)
+            except ValueError as error:
+                found.append(Finding(origins.near(here), dotted(here), str(error)))
+    return found
+
+
+def _expanded(text: str) -> Path:
+    """With the home that ~ means; ValueError in words."""
+    if "\0" in text:
+        raise ValueError("no path has a NUL in it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{text!r}: nobody knows whose home that is") from None
 
 
 def leaves(table: BaseModel, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

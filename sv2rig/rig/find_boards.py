@@ -29,7 +29,8 @@ def find_boards(
     all_must_be_there: bool = True,
 ) -> list[FoundBoard]:
     """Those that the user named, or with none named all whose strings say what they are.
-    DeviceChoiceError where a named one is not there (unless that is allowed) or has no driver."""
+    DeviceChoiceError where a named one is not there or has no driver; with `all_must_be_there`
+    False such a one is left out."""
     opted_in = [choice.opt_in for choice in named]
     watcher = watcher or PortWatcher(opted_in)
     sightings = watcher.current()
@@ -42,7 +43,7 @@ def find_boards(
         entry = next((entry for entry in resolved if means(entry, sighting)), None)
         if entry is not None:
             met.add(entry.what)
-            if choice.driver is None:
+            if choice.driver is None and all_must_be_there:
                 raise DeviceChoiceError(f"--device serial:{entry.what}: {choice.reason}")
         if choice.verdict is not Verdict.USED or choice.driver is None:
             continue

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TextIO
@@ -126,7 +127,9 @@ def _journal(_log: WrappedLogger, _method: str, event: EventDict) -> str:
 
 
 def log_event(level: str, text: str, **fields: Any) -> None:
-    """One event as a line; "good" news is information."""
+    """One event as a line; "good" news is information. What cannot be written, to a full disk or a
+    pipe that nobody reads, is left out: a rig mines without its log."""
     log = structlog.get_logger()
     shown = {key: value for key, value in fields.items() if value is not None}
-    getattr(log, level if level in LEVELS else "info")(text, **shown)
+    with suppress(OSError):
+        getattr(log, level if level in LEVELS else "info")(text, **shown)

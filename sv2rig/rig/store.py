@@ -85,7 +85,7 @@ class Store:
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise StoreError("disk", f"{folder / FILE}: {error}") from error
 
     def add_share(self, share: ShareRecord) -> None:

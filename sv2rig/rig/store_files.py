@@ -127,9 +127,26 @@ def connect(path: Path) -> Connection:
 
 def begin_anew(path: Path, error: Exception, report: Callable[[str, str], None]) -> Connection:
     """A new database in place of a damaged one, which is renamed, with what could be read of the
-    counters and wishes. OSError, sqlite3.Error."""
+    counters and wishes. OSError, sqlite3.Error; the damaged one has its name again then, so that
+    the next try finds what can be read of it."""
     saved = _what_is_readable(path)
     aside = _put_aside(path)
+    try:
+        connection = _filled_with(saved, path)
+    except BaseException:
+        _put_back(aside, path)
+        raise
+    missing = ", ".join(table for table in _SAVED if table not in saved)
+    report(
+        "error",
+        f"the store was damaged ({error}) and is now {aside}; a new one is begun with the old "
+        f"counters and settings{', but without ' + missing if missing else ''}. The share log and "
+        "the samples stay in the old file (the sqlite3 program's .recover may read them)",
+    )
+    return connection
+
+
+def _filled_with(saved: dict[str, list[tuple[object, ...]]], path: Path) -> Connection:
     connection = connect(path)
     try:
         upgrade(connection, path)
@@ -142,13 +159,6 @@ def begin_anew(path: Path, error: Exception, report: Callable[[str, str], None])
     except BaseException:
         connection.close()
         raise
-    missing = ", ".join(table for table in _SAVED if table not in saved)
-    report(
-        "error",
-        f"the store was damaged ({error}) and is now {aside}; a new one is begun with the old "
-        f"counters and settings{', but without ' + missing if missing else ''}. The share log and "
-        "the samples stay in the old file (the sqlite3 program's .recover may read them)",
-    )
     return connection
 
 
@@ -177,6 +187,17 @@ def _put_aside(path: Path) -> Path:
         if side.exists():
             side.rename(aside.with_name(aside.name + ending))
     return aside
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    """In place of what was begun in vain."""
+    with suppress(OSError):
+        for ending in ("", "-wal", "-shm"):
+            begun = path.with_name(path.name + ending)
+            begun.unlink(missing_ok=True)
+            before = aside.with_name(aside.name + ending)
+            if before.exists():
+                before.rename(begun)
 
 
 def is_corrupt(error: Exception) -> bool:

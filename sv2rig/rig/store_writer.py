@@ -112,6 +112,7 @@ class Writer:
         self._news = threading.Condition()
         self._closing = threading.Event()
         self._troubled = False
+        self._damaged: sqlite3.Error | None = None  # no new file could be begun yet
         self._unsynced_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
@@ -149,6 +150,8 @@ class Writer:
 
     def _write_next(self) -> bool:
         """False: the disk takes nothing now."""
+        if self._damaged is not None and not self._replace(self._damaged):
+            return False
         with self._news:
             batch = self._backlog.take()
         try:
@@ -167,7 +170,9 @@ class Writer:
 
     def _failed(self, batch: Batch, error: sqlite3.Error) -> bool:
         if is_corrupt(error):
-            return self._replace(batch, error)
+            with self._news:
+                self._backlog.give_back(batch)
+            return self._replace(error)
         words = disk_words(error)
         if not words:
             self._drop(batch, error)
@@ -177,15 +182,15 @@ class Writer:
         self._trouble(f"{words} ({error})")
         return False
 
-    def _replace(self, batch: Batch, error: sqlite3.Error) -> bool:
-        with self._news:
-            self._backlog.give_back(batch)
+    def _replace(self, error: sqlite3.Error) -> bool:
+        self._damaged = error
         self._db.close()
         try:
             self._db = self._begin_anew(error)
         except (OSError, sqlite3.Error) as worse:
             self._trouble(f"it is damaged and no new one can be begun: {worse}")
             return False
+        self._damaged = None
         self._tables = Tables(self._db, self._keep_days)
         return True
 

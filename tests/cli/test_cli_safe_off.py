@@ -40,7 +40,9 @@ def test_nothing_to_do_is_no_failure(tmp_path: Path, config: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("config", [None, "uses = 1"])
+@pytest.mark.parametrize(
+    "config", [None, "uses = 1", 'use = ["serial:/dev/ttyNONE?driver=rig.toml"]']
+)
 def test_a_bad_configuration_leaves_no_board_on(tmp_path: Path, config: str | None) -> None:
     """Its boards cannot be known, so all that say what they are are looked for."""
     done = safe_off(tmp_path, config)

@@ -331,3 +331,52 @@ class Pools(RuleBasedStateMachine):
 
 TestPools = Pools.TestCase
 TestPools.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_pool_that_is_left_and_chosen_again_before_that_is_done_is_mined_on() -> None:
+    policy = mining_on_b()
+    policy.switch("b", 1)
+    policy.switch("a", 2)
+    assert policy.leaves_for(2) == entry("a")
+    policy.switch("b", 2)
+    policy.left("b", 2.3)
+    assert started(policy, 2.3) == "b"
+
+
+def test_a_chosen_pool_that_refuses_a_probe_holds_up_no_other() -> None:
+    policy = mining_on_b()
+    asked = policy.next_probe(20)
+    assert asked is not None
+    policy.switch("a", 20)
+    policy.unanswered(asked, "no such user", True, 20.1)
+    policy.left("b", 20.2)
+    assert started(policy, 20.2) == "b"
+
+
+@pytest.mark.parametrize("steady_s", [10, 120, 7200])
+def test_another_limit_holds_for_pools_that_are_there_already(steady_s: int) -> None:
+    policy = mining_on_b()
+    policy.limits = FailoverLimits(steady_s=steady_s, probe_s=5)
+    assert probes(policy, 20, 20 + steady_s)
+    assert policy.leaves_for(20 + steady_s) is None
+    assert probes(policy, 20 + steady_s, 40 + steady_s)
+    assert policy.leaves_for(40 + steady_s) == entry("a")
+
+
+def test_a_limit_above_the_longest_is_not_cut_short_by_a_failure() -> None:
+    rng = random.Random(1)
+    limits = FailoverLimits(steady_s=7200, probe_s=20)
+    policy = Failover([entry("a"), entry("b")], lambda: Backoff(rng), limits, 0.0)
+    assert started(policy, 0) == "a"
+    policy.failed("a", "gone", 0)
+    assert started(policy, 0) == "b"
+    policy.mines("b", 0)
+    probes(policy, 20, 7300)
+    assert policy.leaves_for(7300) == entry("a")
+    policy.left("b", 7300)
+    assert started(policy, 7300) == "a"
+    policy.failed("a", "gone again", 7301)
+    assert started(policy, 7301) == "b"
+    policy.mines("b", 7301)
+    probes(policy, 7330, 7330 + 7100)
+    assert policy.leaves_for(7330 + 7100) is None

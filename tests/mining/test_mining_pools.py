@@ -225,6 +225,37 @@ def test_a_silent_pool_is_left_for_the_next(
     on_farm("ab", test)
 
 
+def test_a_shorter_limit_of_silence_holds_for_the_connection_that_is_there() -> None:
+    async def test(farm: PoolFarm) -> None:
+        farm.serve("a", no_more_jobs)
+        farm.start("b")
+        run = rig(farm)
+        await run.sees(mines_on(run, "a"))
+        run.session.limit(SessionOptions(silence=Silence(job_s=60)))
+        await asyncio.sleep(63)
+        assert states(run)["b"] == "mining"
+        await run.stop()
+
+    on_farm("ab", test)
+
+
+def test_a_connection_that_is_being_left_disturbs_nobody() -> None:
+    """That a device has gone can no longer be said on a channel that is closed."""
+
+    async def test(farm: PoolFarm) -> None:
+        farm.start("ab")
+        entries = [replace(entry, standard_channels=True) for entry in farm.entries]
+        device = LoopDevice()
+        run = Run([device], farm.connect, farm.clock, pools=entries)
+        await run.sees(mines_on(run, "a"))
+        run.session.switch("b")
+        run.session.device_gone(device.info.device_id)
+        await run.sees(mines_on(run, "b"))
+        await run.stop()
+
+    on_farm("ab", test)
+
+
 def test_a_few_shares_of_a_batch_may_wait_for_long() -> None:
     async def test(farm: PoolFarm) -> None:
         farm.serve("a", no_answers)

@@ -357,3 +357,16 @@ def test_any_configuration_is_the_same_after_it_was_written(table: dict[str, Any
     config = RigConfig.model_validate(table)
     text = toml(tables(config))
     assert RigConfig.model_validate(tomllib.loads(text)) == config
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('state_dir = "~nobody-of-that-name/x"', "nobody knows whose home that is"),
+        ('state_dir = "a\\u0000b"', "no path has a NUL in it"),
+    ],
+)
+def test_a_path_that_can_be_none_is_refused_in_words(file: Path, line: str, words: str) -> None:
+    [refusal] = refused(file, f"{line}\n{POOL}")
+    assert refusal.startswith("rig.toml:1: state_dir: ")
+    assert words in refusal

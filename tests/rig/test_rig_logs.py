@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -85,3 +86,15 @@ def test_secrets_are_in_no_line() -> None:
         assert "hunter2" not in out.getvalue()
         assert out.getvalue().count("(secret)") == 2
         assert "is on" in out.getvalue()
+
+
+class Full(io.StringIO):
+    """As a file on a full disk."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    configure(Form.HUMAN, stream=Full())
+    log_event("info", "hello")

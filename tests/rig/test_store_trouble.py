@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +20,7 @@ import pytest
 from store_scene import DISAGREEMENTS, UTC, device, rig, share
 from unprivileged import run_unprivileged
 
+from sv2rig.rig import store_files, store_writer
 from sv2rig.rig.store import Store, StoreError
 from sv2rig.rig.store_files import FILE, connect
 from sv2rig.rig.store_rows import Batch, Sampler, Tables
@@ -319,6 +322,64 @@ def test_damage_that_shows_while_mining_begins_a_new_file(tmp_path: Path) -> Non
     finally:
         again.close()
     assert query(tmp_path, "SELECT count(*) FROM shares") == [(1,)]
+
+
+def test_damage_on_a_full_disk_costs_nothing_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path)
+    damage(tmp_path / FILE, "shares")
+    told: Reports = []
+    store = Store.open(tmp_path, lambda level, text: told.append((level, text)))
+    in_vain, room = threading.Semaphore(0), threading.Event()
+
+    def begins(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        if not room.is_set():
+            connection.close()
+            in_vain.release()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return connection
+
+    monkeypatch.setattr(store_files, "connect", begins)
+    monkeypatch.setattr(store_writer, "RETRY_S", 0.01)
+    store.add_share(share(1000))
+    for _ in range(3):
+        assert in_vain.acquire(timeout=10)
+    store.add_share(share(1001))
+    room.set()
+    store.close()
+    texts = [text for _, text in told]
+    assert len(texts) == 3, texts
+    assert "no new one can be begun" in texts[0]
+    assert "is now" in texts[1]
+    assert "written again; nothing was lost" in texts[2]
+    again = Store.open(tmp_path, unexpected)
+    try:
+        assert again.totals().rig.accepted == 202
+        assert again.disabled() == {"cpu:0"}
+    finally:
+        again.close()
+    assert len(list(tmp_path.glob("*.corrupt-*Z"))) == 1
+
+
+def test_damage_on_a_disk_that_takes_no_new_file_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path)
+    damage(tmp_path / FILE, "work")
+    real = connect
+
+    def begins(path: Path) -> sqlite3.Connection:
+        if not path.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path)
+
+    monkeypatch.setattr(store_files, "connect", begins)
+    with pytest.raises(StoreError, match="No space left") as refused:
+        Store.open(tmp_path, unexpected)
+    assert refused.value.kind == "disk"
+    assert (tmp_path / FILE).exists()
 
 
 def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
