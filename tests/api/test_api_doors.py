@@ -167,10 +167,15 @@ def test_other_names_and_pages_of_others_are_refused_on_tcp(tmp_path: Path) -> N
         for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"10.0.0.1:{port}"):
             assert ask(places, **key, Host=host)[0] == 200
             assert ask(places, **key, Host=host, Origin=f"http://{host}")[0] == 200
-        for host in (f"evil.example:{port}", "localhost.evil.example", ""):
+        for host in (f"evil.example:{port}", "localhost.evil.example", "", "["):
             status, problem, _ = ask(places, **key, Host=host)
             assert (status, problem["field"]) == (403, "Host")
-        for origin in ("http://evil.example", "null", f"http://localhost:{port}.evil.example"):
+        for origin in (
+            "http://evil.example",
+            "null",
+            "http://[",
+            f"http://localhost:{port}.evil.example",
+        ):
             status, problem, _ = ask(places, **key, Host=f"localhost:{port}", Origin=origin)
             assert (status, problem["field"]) == (403, "Origin")
 
