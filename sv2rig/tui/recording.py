@@ -17,7 +17,15 @@ import msgspec
 
 from sv2rig import __version__
 from sv2rig.rig.snapshot import SCHEMA, Event, Numbered, RigSnapshot, ShareRecord
-from sv2rig.tui.feed import Feed, FeedError, StreamMessage, as_line, decode, other_schema
+from sv2rig.tui.feed import (
+    Feed,
+    FeedError,
+    StreamMessage,
+    as_line,
+    decode,
+    is_other_run,
+    other_schema,
+)
 
 SEEK_S = 10.0
 
@@ -144,7 +152,7 @@ class Recording:
             now = message.snapshot
             if before is not None:
                 at_s += max(now.time - before.time, 0.0)  # somebody may have set the clock
-                run += now.sequence < before.sequence
+                run += is_other_run(before, now)
             before = now
             self._add_new(feed, message, run)
             self._frames.append(_Frame(at_s, place, run, len(self._events), len(self._shares)))
@@ -173,7 +181,7 @@ class Recording:
 
     def _add_new(self, feed: Feed, message: StreamMessage, run: int) -> None:
         """A connection's first message tells again what is known already."""
-        new_run = feed.has_picture and message.snapshot.sequence < feed.snapshot().sequence
+        new_run = feed.has_picture and is_other_run(feed.snapshot(), message.snapshot)
         last_event = 0 if new_run else feed.last_event
         last_share = 0 if new_run else feed.last_share
         feed.take(message)

@@ -18,6 +18,7 @@ from sv2rig.tui import live
 from sv2rig.tui.feed import Feed, FeedError, SchemaError, StreamMessage, as_line, decode
 from sv2rig.tui.links import CommandLink, LinkError, RefusedError, SocketLink
 from sv2rig.tui.live import first_picture, follow
+from sv2rig.tui.watch import Watch
 
 
 def text(sequence: int, *events: int, **fields: object) -> str:
@@ -51,6 +52,27 @@ def test_events_come_once_however_often_they_are_told() -> None:
     assert numbers(feed, 4) == []
     feed.take(message(1, 1))  # the rig was started anew
     assert numbers(feed) == [1]
+
+
+@pytest.mark.parametrize(
+    ("later_s", "uptime_s", "is_other"),
+    [(400.0, 300.0, True), (200.0, 300.0, False), (1e8, 101.0, False)],
+)
+def test_a_rig_that_came_back_while_nobody_looked_begins_anew(
+    later_s: float, uptime_s: float, is_other: bool
+) -> None:
+    """The last: its clock was set."""
+    feed = Feed()
+    watch = Watch(feed, lambda: 0.0)
+    feed.take(message(100, 1, 2, 3, uptime_s=100.0, blocks_found=2))
+    watch.poll()
+    watch.dismiss()
+    feed.lose("gone")
+    later = message(int(uptime_s), 1, 2, 3, 4, uptime_s=uptime_s, blocks_found=2)
+    now = msgspec.structs.replace(later.snapshot, time=feed.snapshot().time + later_s)
+    feed.take(msgspec.structs.replace(later, snapshot=now))
+    assert [event.number for event in watch.poll()] == ([1, 2, 3, 4] if is_other else [4])
+    assert watch.new_blocks == (2 if is_other else 0)
 
 
 def test_a_feed_keeps_a_bounded_number() -> None:
