@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -65,7 +66,8 @@ class Recorder:
             raise RecordingError(f"{self._path}: {error.strerror}") from error
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # add() has told; it tries again what found no room
+            self._file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,10 @@ class Recording:
                 at_s += max(now.time - before.time, 0.0)  # somebody may have set the clock
                 run += is_other_run(before, now)
             before = now
-            self._add_new(feed, message, run)
+            try:
+                self._add_new(feed, message, run)
+            except FeedError as error:  # of another schema than the file's head
+                raise RecordingError(f"{self._path}, line {number}: {error}") from error
             self._frames.append(_Frame(at_s, place, run, len(self._events), len(self._shares)))
         if not self._frames:
             raise RecordingError(f"{self._path} has no message in it")
