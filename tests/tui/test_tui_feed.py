@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from stream_server import stream_server
 from tui_scenes import message
 
 from sv2rig.rig.snapshot import SCHEMA, RigSnapshot
-from sv2rig.tui import live
+from sv2rig.tui import links, live
 from sv2rig.tui.feed import Feed, FeedError, SchemaError, StreamMessage, as_line, decode
 from sv2rig.tui.links import CommandLink, LinkError, RefusedError, SocketLink
 from sv2rig.tui.live import first_picture, follow
@@ -141,6 +142,20 @@ async def test_it_comes_back_with_the_rig(tmp_path: Path) -> None:
         assert numbers(feed) == [1]
     finally:
         following.cancel()
+        await link.close()
+
+
+async def test_a_rig_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "CONNECT_TIMEOUT_S", 0.01)
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(tmp_path / "s"))
+        hanging.listen()
+        link = SocketLink(tmp_path / "s")
+        async with asyncio.timeout(10):
+            with pytest.raises(LinkError, match="has not answered"):
+                await anext(aiter(link.messages()))
         await link.close()
 
 
