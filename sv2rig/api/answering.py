@@ -75,11 +75,13 @@ async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any] | None)
             raise ApiProblemError(400, f"{request.method} {request.path} takes no body")
         return None
     try:
+        value = msgspec.json.decode(raw)  # first: a wrong value may stand before what is no JSON
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiProblemError(400, f"the body is no JSON: {error}") from error
+    try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise of_value("body", error, msgspec.json.decode(raw)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiProblemError(400, f"the body is no JSON: {error}") from error
+        raise of_value("body", error, value) from error
 
 
 def _query(request: web.Request, route: Route) -> Any:

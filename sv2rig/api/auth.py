@@ -13,7 +13,7 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -86,12 +86,19 @@ def _check_host(request: web.Request, known: frozenset[str]) -> None:
     """A page that a browser was led to by a name that now means this address (DNS rebinding) gives
     itself away by that name, and any page by its Origin."""
     host = request.headers.get("Host", "")
-    name = urlsplit(f"//{host}").hostname or ""
+    name = _split(f"//{host}").hostname or ""
     if name not in known and not _is_address(name):
         raise ApiProblemError(403, f"this rig does not go by the name {name!r}", "Host")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _split(origin).netloc != host:
         raise ApiProblemError(403, f"pages of {origin} may not ask this rig", "Origin")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # "[" without "]"
+        return SplitResult("", "", "", "", "")
 
 
 def _is_address(name: str) -> bool:

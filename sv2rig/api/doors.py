@@ -19,14 +19,16 @@ Factory = Callable[[], asyncio.Protocol]
 
 
 class Doors:
-    """Hands connections of all its sockets to one factory of protocols, at most MOST_CLIENTS."""
+    """Hands connections of all its sockets to one factory of protocols, at most MOST_CLIENTS of
+    each, so that a crowd on TCP does not lock this machine's users out."""
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._inside: set[socket.socket] = set()  # and those that have been closed since
+        # By listener; with those that have been closed since.
+        self._inside: dict[socket.socket, set[socket.socket]] = {}
         self._entering: dict[asyncio.Task[None], socket.socket] = {}
 
     def open(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -59,11 +61,12 @@ class Doors:
                 ACCEPT_AGAIN_S, self._loop.add_reader, listener, self._accept, listener, tls
             )
             return
-        self._inside = {inside for inside in self._inside if inside.fileno() >= 0}
-        if len(self._inside) >= MOST_CLIENTS:
+        inside = {known for known in self._inside.get(listener, ()) if known.fileno() >= 0}
+        self._inside[listener] = inside
+        if len(inside) >= MOST_CLIENTS:
             line.close()
             return
-        self._inside.add(line)
+        inside.add(line)
         line.setblocking(False)
         task = self._loop.create_task(self._enter(line, tls))
         self._entering[task] = line

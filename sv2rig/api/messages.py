@@ -10,6 +10,7 @@ from sv2rig.rig.snapshot import Event, RigSnapshot, ShareRecord
 from sv2rig.rig.store_history import MOST_POINTS, MOST_SHARES
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Moment = Annotated[float, msgspec.Meta(ge=-1e11, le=1e11)]  # no NaN
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -70,8 +71,8 @@ class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `until` it is now, without `since` so many `hours` before."""
 
     device: str | None = None
-    since: float | None = None
-    until: float | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     hours: Annotated[float, msgspec.Meta(gt=0, le=24 * 3660)] = 24.0
     points: Annotated[int, msgspec.Meta(ge=1, le=MOST_POINTS)] = 300
 
@@ -80,8 +81,8 @@ class SharesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As HistoryQuery, at most `limit`."""
 
     device: str | None = None
-    since: float | None = None
-    until: float | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     hours: Annotated[float, msgspec.Meta(gt=0, le=24 * 3660)] = 24.0
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_SHARES)] = 100
 

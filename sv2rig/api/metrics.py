@@ -125,7 +125,10 @@ class Metrics:
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """The text and its media type, in the form that the scraper accepts."""
-        encode, media = choose_encoder(accept)
+        try:
+            encode, media = choose_encoder(accept)
+        except (ValueError, TypeError):  # a version that is no number
+            encode, media = choose_encoder("")
         return encode(self._registry), media
 
 

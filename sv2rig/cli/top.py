@@ -121,7 +121,10 @@ def _ssh_link(host: str, command: str, rig: str | None, tell: _Voice) -> Link:
         raise UserError(f"--ssh {host!r} is not USER@HOST")
     remote = ["sv2rig", "top", "--stdio", *(("--rig", rig) if rig else ())]
     words = [host, shlex.join(remote)]
-    ssh = [*shlex.split(command), "-T"]
+    # A way that died without a word, as when this machine slept, is noticed after 15 s: the screen
+    # could not come back by itself else.
+    alive = ("-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
+    ssh = [*shlex.split(command), "-T", *alive]
     # Once the screen is up nobody can be asked for a password.
     again = [*ssh, "-o", "BatchMode=yes", "--", *words]
     return CommandLink([*ssh, "--", *words], tell, again)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer
 
@@ -91,7 +92,7 @@ class DeviceScreen(Screen[None]):
         try:
             found = await self._app.link.ask("GET", device_path(self.device_id))
         except (RefusedError, LinkError) as error:
-            self._table().border_title = f"settings: {fit(plain(str(error)), 100)}"
+            self._table().border_title = Content(f"settings: {fit(plain(str(error)), 100)}")
             return
         self._table().border_title = "settings: enter changes one"
         if found["settings"] != self._settings:

@@ -20,6 +20,7 @@ from sv2rig.rig.snapshot import SCHEMA, Event, Numbered, RigSnapshot, ShareRecor
 
 KEPT = 2000  # events, and shares
 SILENT_AFTER_S = 5.0
+SAME_START_S = 10.0
 
 
 class FeedError(Exception):
@@ -64,6 +65,17 @@ def other_schema(schema: int, version: str) -> str:
         f"the rig is sv2rig {version} and sends snapshots of schema {schema}; this sv2rig "
         f"{__version__} reads schema {SCHEMA}: {advice}"
     )
+
+
+def is_other_run(before: RigSnapshot, now: RigSnapshot) -> bool:
+    """Whether the rig was started anew between two of its pictures. Where a screen was away for
+    longer than the old run had lasted, only the moment of the start tells. A clock that is set
+    while pictures keep coming is no new start."""
+    if now.sequence < before.sequence:
+        return True
+    gone = now.uptime_s - before.uptime_s
+    started_later = (now.time - now.uptime_s) - (before.time - before.uptime_s)
+    return gone > SILENT_AFTER_S and started_later > SAME_START_S
 
 
 class Feed:
@@ -126,7 +138,7 @@ class Feed:
         """A rig that was started anew counts from 1 again, in pictures, events and shares."""
         if message.snapshot.schema != SCHEMA:
             raise SchemaError(other_schema(message.snapshot.schema, message.snapshot.version))
-        if self._picture is not None and message.snapshot.sequence < self._picture.sequence:
+        if self._picture is not None and is_other_run(self._picture, message.snapshot):
             self._events.clear()
             self._shares.clear()
         self._picture = message.snapshot

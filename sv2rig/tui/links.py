@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST_MESSAGE = 64 * 1024 * 1024  # the first one brings the backlog
 ANSWER_TIMEOUT_S = 40.0  # a command may take 30 s
+CONNECT_TIMEOUT_S = 10.0  # a rig that hangs takes connections, and says nothing on them
 RETRY_S = 1.0
 
 
@@ -67,9 +68,17 @@ class SocketLink:
         import aiohttp
 
         try:
-            async with self._http().ws_connect(
-                "http://rig/v1/stream", max_msg_size=LONGEST_MESSAGE
-            ) as stream:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                stream = await self._http().ws_connect(
+                    "http://rig/v1/stream", max_msg_size=LONGEST_MESSAGE
+                )
+        except TimeoutError as error:
+            words = f"the rig at {self._path} has not answered in {CONNECT_TIMEOUT_S:g} s"
+            raise LinkError(words) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise LinkError(f"no rig answers at {self._path}: {_reason(error)}") from error
+        try:
+            async with stream:
                 async for message in stream:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         yield message.data.encode()

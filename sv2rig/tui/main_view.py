@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Input
 
 from sv2rig.rig.snapshot import Event, RigSnapshot
@@ -101,7 +102,8 @@ class MainView(Vertical):
         title = f"devices {len(rig.devices)} · {troubled} troubled · {choice.order.title}"
         title += " · troubled only" if choice.troubled_only else ""
         title += f" · filter {choice.filter!r}, esc clears" if choice.filter else ""
-        table.border_title = rule(title, _DEVICE_KEYS, table.size.width)
+        # As Content: a str is read as markup, and what the user types is in it.
+        table.border_title = Content(rule(title, _DEVICE_KEYS, table.size.width))
         self.draw_detail()
 
     def draw_detail(self) -> None:

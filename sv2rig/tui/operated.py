@@ -15,6 +15,7 @@ from sv2rig.tui.device_history import DeviceHistory
 from sv2rig.tui.device_table import DeviceTable
 from sv2rig.tui.dismissed import Dismissed
 from sv2rig.tui.links import Link, LinkError, RefusedError
+from sv2rig.tui.text import plain
 
 _STEPS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0)
 _DEVICE_ACTIONS = ("switch", "step", "identify", "reset", "detail")
@@ -86,7 +87,7 @@ class OperatedRig(RigScreen):
         try:
             await self.link.ask(method, path, body)
         except (RefusedError, LinkError) as error:
-            return str(error)
+            return plain(str(error))
         return None
 
     def command(self, method: str, path: str, body: Any = None, done: str = "") -> None:
@@ -121,7 +122,9 @@ class OperatedRig(RigScreen):
     @property
     def target(self) -> DeviceSnapshot | None:
         """The device that a key is about: that of the detail screen, or under the cursor."""
-        wanted = getattr(self.screen, "device_id", None) or self.selected
+        # The palette stands over the detail screen.
+        shown = (getattr(screen, "device_id", None) for screen in reversed(self.screen_stack))
+        wanted = next(filter(None, shown), None) or self.selected
         rig = self.seen.rig
         return next((d for d in rig.devices if d.id == wanted), None) if rig else None
 
@@ -172,7 +175,7 @@ class OperatedRig(RigScreen):
                 name, value = wish
                 await self.link.ask("PATCH", device_path(device_id, "settings"), {name: value})
             except (RefusedError, LinkError) as error:
-                self.notify(str(error), severity="error", markup=False)
+                self.notify(plain(str(error)), severity="error", markup=False)
             else:
                 self.notify(f"{device_id}: {name} {value:g} MHz", markup=False)
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from sv2rig.api.client import device_path, pool_path
 from sv2rig.rig.snapshot import DeviceSnapshot
@@ -36,14 +37,18 @@ class RigCommands(Provider):
         app = self._rig_app
         device = app.target
         for entry in (*(device_entries(app, device) if device else ()), *rig_entries(app)):
-            yield DiscoveryHit(plain(entry.name), entry.act, help=entry.help)
+            name = plain(entry.name)
+            yield DiscoveryHit(Content(name), entry.act, name, entry.help)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for entry in all_entries(self._rig_app):
-            score = matcher.match(entry.name)
+            name = plain(entry.name)
+            score = matcher.match(name)
             if score > 0:
-                yield Hit(score, matcher.highlight(plain(entry.name)), entry.act, help=entry.help)
+                # highlight() reads markup, which a pool's or a board's name may look like.
+                shown = Content(name) if "[" in name else matcher.highlight(name)
+                yield Hit(score, shown, entry.act, name, entry.help)
 
 
 def all_entries(app: OperatedRig) -> Iterator[Entry]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -17,7 +18,15 @@ import msgspec
 
 from sv2rig import __version__
 from sv2rig.rig.snapshot import SCHEMA, Event, Numbered, RigSnapshot, ShareRecord
-from sv2rig.tui.feed import Feed, FeedError, StreamMessage, as_line, decode, other_schema
+from sv2rig.tui.feed import (
+    Feed,
+    FeedError,
+    StreamMessage,
+    as_line,
+    decode,
+    is_other_run,
+    other_schema,
+)
 
 SEEK_S = 10.0
 
@@ -57,7 +66,8 @@ class Recorder:
             raise RecordingError(f"{self._path}: {error.strerror}") from error
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # add() has told; it tries again what found no room
+            self._file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +154,12 @@ class Recording:
             now = message.snapshot
             if before is not None:
                 at_s += max(now.time - before.time, 0.0)  # somebody may have set the clock
-                run += now.sequence < before.sequence
+                run += is_other_run(before, now)
             before = now
-            self._add_new(feed, message, run)
+            try:
+                self._add_new(feed, message, run)
+            except FeedError as error:  # of another schema than the file's head
+                raise RecordingError(f"{self._path}, line {number}: {error}") from error
             self._frames.append(_Frame(at_s, place, run, len(self._events), len(self._shares)))
         if not self._frames:
             raise RecordingError(f"{self._path} has no message in it")
@@ -173,7 +186,7 @@ class Recording:
 
     def _add_new(self, feed: Feed, message: StreamMessage, run: int) -> None:
         """A connection's first message tells again what is known already."""
-        new_run = feed.has_picture and message.snapshot.sequence < feed.snapshot().sequence
+        new_run = feed.has_picture and is_other_run(feed.snapshot(), message.snapshot)
         last_event = 0 if new_run else feed.last_event
         last_share = 0 if new_run else feed.last_share
         feed.take(message)

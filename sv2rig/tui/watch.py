@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from sv2rig import __version__
 from sv2rig.rig.snapshot import Event, RigSnapshot, ShareRecord, SnapshotSource
+from sv2rig.tui.feed import is_other_run
 from sv2rig.tui.history import RateHistory
 
 SILENT_AFTER_S = 5.0
@@ -73,12 +74,12 @@ class Watch:
         return events
 
     def _take(self, rig: RigSnapshot) -> None:
-        """A new picture; a lower number than before means that the rig was started anew."""
+        """A new picture, which may be of a rig that was started anew."""
         if self.rig is None:
             if isinstance(self.source, Remembers):
                 for at, rate in self.source.rates_before(rig.time):
                     self.rates.add(at, rate)
-        elif rig.sequence < self.rig.sequence:
+        elif is_other_run(self.rig, rig):
             self._blocks_seen = self._last_event = self._last_share = 0
             self._answers.clear()
         self.rig = rig

@@ -168,10 +168,15 @@ def test_other_names_and_pages_of_others_are_refused_on_tcp(tmp_path: Path) -> N
         for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"10.0.0.1:{port}"):
             assert ask(places, **key, Host=host)[0] == 200
             assert ask(places, **key, Host=host, Origin=f"http://{host}")[0] == 200
-        for host in (f"evil.example:{port}", "localhost.evil.example", ""):
+        for host in (f"evil.example:{port}", "localhost.evil.example", "", "["):
             status, problem, _ = ask(places, **key, Host=host)
             assert (status, problem["field"]) == (403, "Host")
-        for origin in ("http://evil.example", "null", f"http://localhost:{port}.evil.example"):
+        for origin in (
+            "http://evil.example",
+            "null",
+            "http://[",
+            f"http://localhost:{port}.evil.example",
+        ):
             status, problem, _ = ask(places, **key, Host=f"localhost:{port}", Origin=origin)
             assert (status, problem["field"]) == (403, "Origin")
 
@@ -257,6 +262,18 @@ def test_clients_beyond_the_limit_are_turned_away_and_silent_ones_hold_up_nobody
             line.close()
 
     with_places(tmp_path, act)
+
+
+def test_a_crowd_on_tcp_does_not_lock_out_the_unix_socket(tmp_path: Path) -> None:
+    def act(places: Places) -> None:
+        lines = [socket.create_connection(places.tcp[0], 10) for _ in range(MOST_CLIENTS)]
+        lines[-1].sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert lines[-1].recv(12) == b"HTTP/1.1 401"
+        assert RigClient(places.socket).get("/v1/version")["name"] == "garage"
+        for line in lines:
+            line.close()
+
+    with_places(tmp_path, act, listen="127.0.0.1:0", token_file=token_file(tmp_path))
 
 
 def test_the_socket_is_this_users_alone_and_a_second_rig_gets_its_own(tmp_path: Path) -> None:

@@ -177,6 +177,8 @@ def test_both_text_formats_are_spoken(tmp_path: Path) -> None:
         media, text = scraped(places, accept="application/openmetrics-text; version=1.0.0")
         assert media.startswith("application/openmetrics-text")
         assert text.endswith("# EOF\n")
+        media, _ = scraped(places, accept="application/openmetrics-text; version=new")
+        assert media.startswith("text/plain; version=")
 
     with_tcp(tmp_path, act)
 

@@ -128,6 +128,14 @@ def relays(folder: Path) -> list[int]:
 
 
 @needs_ssh
+def test_ssh_notices_a_way_that_has_died(environment: dict[str, str]) -> None:
+    status, _, error = run(environment, "--once", "--ssh", "a@rig", "--ssh-command", "ssh -G")
+    assert status == 1
+    assert "serveraliveinterval 5\n" in error
+    assert "serveralivecountmax 3\n" in error
+
+
+@needs_ssh
 @needs_tmux
 def test_a_rig_on_another_machine(environment: dict[str, str], rig: Path, tmp_path: Path) -> None:
     remote = {"PATH": f"{Path(SV2RIG).parent}:{os.environ['PATH']}"}

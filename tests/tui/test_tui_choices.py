@@ -57,6 +57,14 @@ async def test_the_filter_follows_each_letter_and_esc_clears_it() -> None:
         assert any("simulated:5" in line for line in await polled(app, pilot))
 
 
+async def test_a_filter_is_never_read_as_markup() -> None:
+    app = screen(Source(rig(device(0))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await polled(app, pilot)
+        await pilot.press("slash", *"[/b]")
+        assert any("filter '[/b]', esc clears" in line for line in await polled(app, pilot))
+
+
 async def test_l_shows_warnings_and_worse_then_errors_then_all() -> None:
     source = Source(rig(device(0)))
     for level in ("info", "good", "warning", "error"):

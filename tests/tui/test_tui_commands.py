@@ -32,6 +32,7 @@ class Answers:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
         self.refuse: str | None = None
+        self.refuse_reading: str | None = None
         self.gone = False
         self.settings: list[dict[str, Any]] = [dict(FREQUENCY)]
         self.points: list[dict[str, Any]] = []
@@ -43,6 +44,8 @@ class Answers:
         if self.gone:
             raise LinkError("no rig answers")
         if method == "GET":
+            if self.refuse_reading is not None:
+                raise RefusedError(self.refuse_reading)
             if path.startswith("/v1/history"):
                 return {"device": "x", "step_s": 60, "points": self.points}
             return {"settings": [dict(setting) for setting in self.settings]}
@@ -235,6 +238,38 @@ async def test_the_palette_has_every_command() -> None:
         await pilot.press("down", "enter")
         await settled(app, pilot)
         assert answers.asked == [("POST", "/v1/devices/simulated%3A2/pause", None)]
+
+
+async def test_the_palette_is_about_the_device_whose_screen_is_open() -> None:
+    app, _, _ = screen(device(1), device(2))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await polled(app, pilot)
+        app.show_device("simulated:2")
+        await pilot.pause()
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.3)
+        shown = "\n".join(lines(app))
+        assert "pause simulated:2" in shown
+        assert "pause simulated:1" not in shown
+
+
+async def test_names_and_refusals_are_never_read_as_markup() -> None:
+    name = "a[/b]c"
+    app, answers, _ = screen(device(1, id=name))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await polled(app, pilot)
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.3)
+        assert f"pause {name}" in "\n".join(lines(app))
+        await pilot.press(*"pause a")
+        await pilot.pause(0.3)
+        assert f"pause {name}" in "\n".join(lines(app))
+        await pilot.press("escape")
+        answers.refuse = answers.refuse_reading = "no [/b] \x1b[31m"
+        await pilot.press("p")
+        assert any("no [/b] ?[31m" in line for line in await settled(app, pilot))
+        await pilot.press("enter")
+        assert any("settings: no [/b] ?[31m" in line for line in await settled(app, pilot))
 
 
 async def test_q_detaches_or_stops() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,12 @@ from stream_server import stream_server
 from tui_scenes import message, polled
 
 from sv2rig.rig.snapshot import SCHEMA, RigSnapshot
-from sv2rig.tui import live
+from sv2rig.tui import links, live
 from sv2rig.tui.app import RigScreen
 from sv2rig.tui.feed import Feed, FeedError, SchemaError, StreamMessage, as_line, decode
 from sv2rig.tui.links import CommandLink, LinkError, RefusedError, SocketLink
 from sv2rig.tui.live import first_picture, follow
+from sv2rig.tui.watch import Watch
 
 
 def text(sequence: int, *events: int, **fields: object) -> str:
@@ -52,6 +54,27 @@ def test_events_come_once_however_often_they_are_told() -> None:
     assert numbers(feed, 4) == []
     feed.take(message(1, 1))  # the rig was started anew
     assert numbers(feed) == [1]
+
+
+@pytest.mark.parametrize(
+    ("later_s", "uptime_s", "is_other"),
+    [(400.0, 300.0, True), (200.0, 300.0, False), (1e8, 101.0, False)],
+)
+def test_a_rig_that_came_back_while_nobody_looked_begins_anew(
+    later_s: float, uptime_s: float, is_other: bool
+) -> None:
+    """The last: its clock was set."""
+    feed = Feed()
+    watch = Watch(feed, lambda: 0.0)
+    feed.take(message(100, 1, 2, 3, uptime_s=100.0, blocks_found=2))
+    watch.poll()
+    watch.dismiss()
+    feed.lose("gone")
+    later = message(int(uptime_s), 1, 2, 3, 4, uptime_s=uptime_s, blocks_found=2)
+    now = msgspec.structs.replace(later.snapshot, time=feed.snapshot().time + later_s)
+    feed.take(msgspec.structs.replace(later, snapshot=now))
+    assert [event.number for event in watch.poll()] == ([1, 2, 3, 4] if is_other else [4])
+    assert watch.new_blocks == (2 if is_other else 0)
 
 
 def test_a_feed_keeps_a_bounded_number() -> None:
@@ -135,6 +158,20 @@ async def test_it_comes_back_with_the_rig(tmp_path: Path) -> None:
         assert numbers(feed) == [1]
     finally:
         following.cancel()
+        await link.close()
+
+
+async def test_a_rig_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "CONNECT_TIMEOUT_S", 0.01)
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(tmp_path / "s"))
+        hanging.listen()
+        link = SocketLink(tmp_path / "s")
+        async with asyncio.timeout(10):
+            with pytest.raises(LinkError, match="has not answered"):
+                await anext(aiter(link.messages()))
         await link.close()
 
 

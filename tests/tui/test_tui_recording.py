@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -101,6 +102,27 @@ def test_other_damage_is_told_with_its_place(
     path.write_bytes(b"".join([*lines_of[:2], b"{damaged}\n", *lines_of[3:]]))
     with pytest.raises(RecordingError, match="line 3: no message"):
         read(path)
+
+
+def test_a_line_of_another_schema_is_told_with_its_place(tmp_path: Path, read: Read) -> None:
+    recorder = Recorder(tmp_path / "r")
+    recorder.add(message(1))
+    recorder.add(message(2, schema=SCHEMA - 1))
+    recorder.close()
+    with pytest.raises(RecordingError, match="line 3: the rig is sv2rig"):
+        read(tmp_path / "r")
+
+
+def test_no_room_for_a_recording_is_told_once_and_in_words(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(Recorder(tmp_path / "r")) as recorder:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+        try:
+            with pytest.raises(RecordingError, match="File too large"):
+                recorder.add(message(1))
+            recorder.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_it_plays_pauses_and_seeks(tmp_path: Path, read: Read) -> None:
