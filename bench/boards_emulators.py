@@ -15,7 +15,8 @@ from boards_child import FIRST_NBITS, SHARE_TARGET, TICKET_BITS, Options, run, s
 from sv2rig.devices.sighting import emulated_folder
 from sv2rig.emulation import bus as emulated_bus
 from sv2rig.emulation.bus import Bus
-from sv2rig.emulation.emulator import EmulatorOptions
+from sv2rig.emulation.emulator import Emulator, EmulatorOptions
+from sv2rig.emulation.faults import FaultyBoard, parse_fault
 from sv2rig.emulation.kinds import find_kind
 from sv2rig.emulation.pty import PtyOutlet
 from sv2rig.emulation.search import NONCES, HeaderBase, Hit, Search
@@ -116,7 +117,11 @@ async def emulate(options: Options) -> None:
     watch_emulators(seen)
     with Bus(emulated_folder(os.environ, os.geteuid())) as bus:
         for number, (name, more) in enumerate(options["boards"]):
-            made = find_kind(name).make(EmulatorOptions(TICKET_BITS, options["rate_hs"], more=more))
+            made: Emulator = find_kind(name).make(
+                EmulatorOptions(TICKET_BITS, options["rate_hs"], more=more)
+            )
+            if fault := options.get("fault"):
+                made = FaultyBoard(made, [parse_fault(f"{fault},seed={number}")])
             bus.add(made, f"{name}-{number:03}")
         say({"ready": [str(served.paths[0]) for served in bus.boards]})
         ledgers = [served.board.wires.ledger for served in bus.boards]

@@ -110,20 +110,23 @@ def _forget(acting: asyncio.Future[Any]) -> None:
 async def _audited(request: web.Request, route: Route, call: Call) -> Any:
     if route.audit is None:
         return await _refusable(route, call)
-    told = f"{who(request)}: {route.audit(call)}"
+    told, person = route.audit(call), who(request)  # while the client is here
     try:
         result = await _refusable(route, call)
     except ApiProblemError as error:
-        _audit(call.rig, f"{told}: refused: {error}")
+        _audit(call, person, f"{told}: refused: {error}")
         raise
-    _audit(call.rig, told)
+    _audit(call, person, told)
     return result
 
 
-def _audit(rig: ApiRig, line: str) -> None:
-    rig.report("info", line, None)
-    if rig.store is not None:
-        rig.store.add_audit(rig.source.snapshot().time, line)
+def _audit(call: Call, person: str, told: str) -> None:
+    """The log has a column for the device, the store has none."""
+    device = call.path.get("id")
+    call.rig.report("info", f"{person}: {told}", device)
+    if call.rig.store is not None:
+        whose = "" if device is None else f"{device}: "
+        call.rig.store.add_audit(call.rig.source.snapshot().time, f"{person}: {whose}{told}")
 
 
 async def _refusable(route: Route, call: Call) -> Any:

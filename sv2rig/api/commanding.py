@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sv2rig.api.messages import Done, Notified, PoolOrder, Reloaded, TuneWish
 from sv2rig.api.routes import Act, ApiProblemError, Call, Route
-from sv2rig.rig.commands import PoolWish
+from sv2rig.rig.commands import CommandError, PoolWish
 
 DONE = Done()
 OF_DEVICE = (404, 409)
@@ -110,15 +112,27 @@ async def _notify(call: Call) -> Notified:
     return Notified(await call.rig.notify())
 
 
-def _told(call: Call) -> str:
-    values = ", ".join(f"{name}={value:g}" for name, value in call.body.items())
-    return f"set {call.device} {values}"
+def _set_told(call: Call) -> str:
+    units: dict[str, str] = {}
+    with suppress(CommandError):  # setting it will say so
+        units = {s.name: s.unit for s in call.rig.commands.device(call.device).settings}
+    return f"set {_values(call.body, ' to ', units)}"
+
+
+def _tune_told(call: Call) -> str:
+    wish: TuneWish = call.body
+    return f"tune for {wish.goal} {_values(wish.limits, ' = ', {})}".rstrip()
+
+
+def _values(values: Mapping[str, float], sign: str, units: Mapping[str, str]) -> str:
+    each = (f"{name}{sign}{value:g} {units.get(name, '')}" for name, value in values.items())
+    return ", ".join(text.rstrip() for text in each)
 
 
 def _on_device(verb: str, summary: str, act: Act) -> Route:
     path = f"/v1/devices/{{id}}/{verb}"
     return Route("POST", path, f"{verb}_device", summary, Done, act,
-                 audit=lambda call: f"{verb} {call.device}", refusals=OF_DEVICE)  # fmt: skip
+                 audit=lambda _: verb, refusals=OF_DEVICE)  # fmt: skip
 
 
 def _on_pool(verb: str, summary: str, act: Act) -> Route:
@@ -151,7 +165,7 @@ COMMANDING = (
         Done,
         _tune,
         body=TuneWish,
-        audit=lambda call: f"tune {call.device} for {call.body.goal}",
+        audit=_tune_told,
         refusals=(404, 409, 422),
     ),
     Route(
@@ -162,7 +176,7 @@ COMMANDING = (
         dict[str, float],
         _set,
         body=dict[str, float],
-        audit=_told,
+        audit=_set_told,
         refusals=(404, 409, 422),
     ),
     _on_rig("/v1/pause", "pause_all", "No work for any device until resumed.", _pause_all),
@@ -187,7 +201,7 @@ COMMANDING = (
         Done,
         _add_pool,
         body=PoolWish,
-        audit=lambda call: f"add pool {call.body.name}",
+        audit=lambda call: f"add pool {call.body.name} at {call.body.url}",
         refusals=(409, 422),
     ),
     Route(

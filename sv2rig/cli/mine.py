@@ -56,7 +56,7 @@ def mine(
         float | None,
         typer.Option(
             min=0.0,
-            help="End with status 1 when the pool has been away for so many seconds. "
+            help="End with status 69 when the pool has been away for so many seconds. "
             "Default: try for ever.",
         ),
     ] = None,

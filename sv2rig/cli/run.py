@@ -104,11 +104,11 @@ async def _run(
 
 
 async def _until_its_end(daemon: Daemon) -> None:
-    from sv2rig.mining.session import SessionError
+    from sv2rig.mining.session_errors import PoolsAwayError
 
     try:
         await daemon.run()
-    except SessionError as error:
+    except PoolsAwayError as error:
         raise UserError(str(error), EXIT_UNAVAILABLE) from error
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sv2rig.cli.output import (
     EXIT_FAILED,
+    EXIT_UNAVAILABLE,
     UserError,
     log_event,
     print_json,
@@ -211,7 +212,7 @@ class _Log:
 async def _run_until_stopped(
     rig: Rig, stop: asyncio.Event, show: Show, log: _Log, socket_path: Path | None
 ) -> RigSnapshot:
-    from sv2rig.mining.session import SessionError
+    from sv2rig.mining.session_errors import PoolsAwayError, SessionError
 
     running = asyncio.create_task(rig.run())
     watching = asyncio.create_task(_until_stop(stop, show, rig, log, socket_path))
@@ -230,7 +231,8 @@ async def _run_until_stopped(
     await asyncio.gather(watching, return_exceptions=True)
     if error is not None:
         summarise(rig.snapshot(), show)
-        raise UserError(str(error), EXIT_FAILED)
+        away = isinstance(error, PoolsAwayError)
+        raise UserError(str(error), EXIT_UNAVAILABLE if away else EXIT_FAILED)
     return rig.snapshot()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import shlex
 import shutil
 import signal
@@ -157,7 +158,11 @@ async def _show_live(
     from sv2rig.tui.live import first_picture
 
     if not (view.once or view.json):
+        gc.disable()  # what is loaded stays: to look at it again and again delays the screen
         import sv2rig.tui.operated  # noqa: F401  (takes a while: as long as the rig needs to answer)
+
+        gc.freeze()
+        gc.enable()
     await first_picture(feed, following)
     if view.json:
         if not view.once:

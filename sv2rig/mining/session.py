@@ -21,12 +21,13 @@ from sv2rig.mining.judgement import Judgement
 from sv2rig.mining.pool_channels import OpenChannel, PoolChannels
 from sv2rig.mining.pool_connection import Connector, End, Ended, Place, PoolConnection
 from sv2rig.mining.probe import probe
+from sv2rig.mining.session_errors import PoolsAwayError, SessionError
 from sv2rig.mining.session_options import SessionOptions
 from sv2rig.sv2.certificate import UntimelyCertificateError
 from sv2rig.sv2.job import Job
 from sv2rig.units import duration
 
-__all__ = ["Session", "SessionError", "SessionOptions", "SessionState"]
+__all__ = ["PoolsAwayError", "Session", "SessionError", "SessionOptions", "SessionState"]
 
 
 class SessionState(StrEnum):
@@ -36,10 +37,6 @@ class SessionState(StrEnum):
     MINING = "mining"
     WAITING = "waiting"
     CLOSED = "closed"
-
-
-class SessionError(Exception):
-    """The session is over: trying again is pointless, or has gone on for long enough."""
 
 
 class Session:
@@ -279,7 +276,8 @@ class Session:
             outage = now - self._last_worked
             if outage >= limit:
                 what = "this pool" if len(self._failover.entries) == 1 else "any pool"
-                raise SessionError(f"{self._reason}; giving up after {outage:.0f} s without {what}")
+                words = f"{self._reason}; giving up after {outage:.0f} s without {what}"
+                raise PoolsAwayError(words)
             is_last = limit - outage <= wait  # one last try when the time is up
             wait = min(wait, limit - outage)
         wait = max(wait, 0.001)  # so that the clock has reached that time, however floats round

@@ -91,7 +91,8 @@ class PoolControl(Protocol):
 
 
 class Commands:
-    """All of it on the event loop's thread. CommandError says why a command was refused.
+    """All of it on the event loop's thread. CommandError says why a command was refused. Whoever
+    calls tells the log, for only he knows who asked.
 
     `wishes`: what the user set and disabled, kept there; give it before the rig runs (None: they
     end with the rig).
@@ -129,13 +130,11 @@ class Commands:
         """No work for it (None: all); its power stays on. Until resume or the rig's end."""
         with _refusals():
             self._rig.switching.pause(device_id)
-        self._tell("paused" if device_id else "all devices paused", device_id)
 
     def resume(self, device_id: str | None) -> None:
         """Work again, as soon as the device itself is fit for it."""
         with _refusals():
             self._rig.switching.resume(device_id)
-        self._tell("resumed" if device_id else "all devices resumed", device_id)
 
     async def disable(self, device_id: str) -> None:
         """Stop it and make it safe; it stays off, also over a replug and a restart, until it is
@@ -144,7 +143,6 @@ class Commands:
         with _refusals():
             await self._rig.switching.disable(device_id)
         self._rig.wishes.keep_disabled(device_id, True)
-        self._tell("disabled", device_id)
 
     async def enable(self, device_id: str) -> None:
         """Start it again; for one that is not plugged in, when it is."""
@@ -154,7 +152,6 @@ class Commands:
             with _refusals():
                 await self._rig.switching.enable(device_id)
         wishes.keep_disabled(device_id, False)
-        self._tell("enabled" if is_here else "enabled: it starts when it comes", device_id)
 
     def set_values(self, device_id: str, values: Mapping[str, float]) -> dict[str, float]:
         """Set all of these or none, now and for its later starts; what is set then."""
@@ -163,10 +160,6 @@ class Commands:
             now = knobs.set_values(device, values)
         wishes = self._rig.wishes
         wishes.keep_settings(device_id, {**wishes.settings(device_id), **values})
-        units = {setting.name: setting.unit for setting in device.info.settings}
-        told = ", ".join(f"{name} to {now[name]:g} {units[name]}".strip() for name in values)
-        if told:
-            self._tell(f"set {told}", device_id)
         return now
 
     async def identify(self, device_id: str) -> None:
@@ -178,7 +171,6 @@ class Commands:
         """Let it start anew, be it dead, cut off or at work."""
         with _refusals():
             await self._rig.switching.reset(device_id)
-        self._tell("reset", device_id)
 
     def tune(self, device_id: str, goal: str, limits: Mapping[str, float]) -> None:
         """Let it look for its best clock, which then takes the place of what was set."""
@@ -188,7 +180,6 @@ class Commands:
         wishes = self._rig.wishes
         others = {n: v for n, v in wishes.settings(device_id).items() if n not in knobs.CLOCKS}
         wishes.keep_settings(device_id, others)
-        self._tell(f"looks for its best clock for {goal}", device_id)
 
     # -- pools
 
@@ -198,25 +189,24 @@ class Commands:
 
     def switch_pool(self, name: str) -> None:
         """Mine on this one, until it fails or the user chooses again."""
-        self._to_pool(name, self._pools.switch, "switched to pool")
+        self._to_pool(name, self._pools.switch)
 
     def enable_pool(self, name: str) -> None:
         """Use it again, in its place."""
-        self._to_pool(name, self._pools.enable, "enabled pool")
+        self._to_pool(name, self._pools.enable)
 
     def disable_pool(self, name: str) -> None:
         """Leave it alone."""
-        self._to_pool(name, self._pools.disable, "disabled pool")
+        self._to_pool(name, self._pools.disable)
 
     def remove_pool(self, name: str) -> None:
         """Forget it."""
-        self._to_pool(name, self._pools.remove, "removed pool")
+        self._to_pool(name, self._pools.remove)
 
     def order_pools(self, names: Sequence[str]) -> None:
         """Prefer them in this order, which names each of them once."""
         with _refusals("names"):
             self._pools.order(names)
-        self._tell(f"order of the pools: {', '.join(names)}", None)
 
     def add_pool(self, wish: PoolWish) -> None:
         """One more, the last in the order."""
@@ -237,16 +227,14 @@ class Commands:
             raise CommandError(str(error), "invalid", "payout_address") from error
         with _refusals("name"):
             self._pools.add(entry)
-        self._tell(f"added pool {wish.name!r}", None)
 
-    def _to_pool(self, name: str, do: Callable[[str], None], said: str) -> None:
+    def _to_pool(self, name: str, do: Callable[[str], None]) -> None:
         known = [pool.name for pool in self.pools()]
         if name not in known:
             text = f"there is no pool {name!r}; there are: {', '.join(known)}"
             raise CommandError(text, "unknown")
         with _refusals():
             do(name)
-        self._tell(f"{said} {name!r}", None)
 
     # -- the rig
 
@@ -257,9 +245,6 @@ class Commands:
     def _find(self, device_id: str) -> Device:
         with _refusals():
             return self._rig.device(device_id)
-
-    def _tell(self, text: str, device_id: str | None) -> None:
-        self._rig.tell("info", text, device_id)
 
 
 @contextmanager

@@ -100,8 +100,8 @@ class Daemon:
         self._loop.call_soon_threadsafe(self.rig.report, level, text)
 
     async def run(self) -> None:
-        """Mine until `stop` is set, then end in order. SessionError where no pool was there for as
-        long as the configuration allows."""
+        """Mine until `stop` is set, then end in order. PoolsAwayError where no pool was there
+        for as long as the configuration allows."""
         for device_id, text in self.wishes.differences():
             self.rig.report("warning", text, device_id)
         interval_s = watchdog_interval_s(os.environ, os.getpid())

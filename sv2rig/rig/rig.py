@@ -285,7 +285,7 @@ class Rig:
             state=self._session.state.value if mines else self._state,
             uptime_s=self._loop.time() - self._started,
             hashrate_hs=sum_of_known(d.hashrate_hs for d in devices),
-            hashrate_1m_hs=sum_of_known(d.hashrate_1m_hs for d in devices),
+            hashrate_1m_hs=sum_of_known(d.lately_hs for d in devices),
             shares=share_counts(total),
             blocks_found=total.blocks,
             hardware_errors=total.hardware_errors,

@@ -3,6 +3,9 @@
 A RigSnapshot is immutable and replaced as a whole. Unknown is None, never 0. Units stand in the
 names: _hs hashes a second, _c degrees Celsius, _w watts, _s seconds, _ms milliseconds; `time` is
 UTC seconds since 1970.
+
+Within a schema number fields are only added, each with a default, and readers pass over fields that
+they do not know: a screen reads a newer rig's pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import msgspec
 SCHEMA = 2
 
 
-class ShareCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShareCounts(msgspec.Struct, frozen=True):
     """What became of the shares: unacknowledged ones are neither accepted nor rejected."""
 
     accepted: int = 0
@@ -24,7 +27,7 @@ class ShareCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unacknowledged: int = 0
 
 
-class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceSnapshot(msgspec.Struct, frozen=True):
     """One device. `since` is when the present state began. `hashrate_error`: the relative standard
     deviation of a rate that is proved by solutions; None where the device counts its hashes.
     `comm_errors`: bytes from it that were no answer. `emulated`: no real board. `enabled` and
@@ -57,8 +60,13 @@ class DeviceSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hot_c: float | None = None
     best_difficulty: float | None = None
 
+    @property
+    def lately_hs(self) -> float | None:
+        """The last minute's rate; the present one until that is known."""
+        return self.hashrate_hs if self.hashrate_1m_hs is None else self.hashrate_1m_hs
 
-class PoolStanding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class PoolStanding(msgspec.Struct, frozen=True):
     """One of the configured pools, in the order in which they are preferred. `state`: "mining",
     "connecting", "standby" (fit, as far as is known), "down", "refused" (trying again is of no use
     until something changes), "disabled". `since`: when that state began; `probed`: when it last
@@ -74,7 +82,7 @@ class PoolStanding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_active: bool = False
 
 
-class PoolSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PoolSnapshot(msgspec.Struct, frozen=True):
     """The pool the rig mines on. `state`: "connecting", "mining", "waiting", "closed". `height`: of
     the block that is mined. `payout_address`: the user's, as configured for this pool;
     `payout_share`: the part of the block's reward, 0 to 1, that the job's coinbase pays to it.
@@ -99,10 +107,11 @@ class PoolSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payout_share: float | None = None
 
 
-class RigSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RigSnapshot(msgspec.Struct, frozen=True):
     """The rig as a whole. `sequence` grows by one with each snapshot published. `pool` is the one
     that is mined on, `pools` are all. `clock_error_s`: by how much this machine's clock is ahead of
-    the true time (negative: behind), where something showed that it is off."""
+    the true time (negative: behind), where something showed that it is off. `hashrate_1m_hs` has
+    the present rate of devices that do not know a minute's yet."""
 
     schema: int
     sequence: int
@@ -126,7 +135,7 @@ class RigSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock_error_s: float | None = None
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True):
     """Something that happened. `level`: "info", "good", "warning" or "error"; `device`: its id."""
 
     number: int
@@ -136,7 +145,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str | None = None
 
 
-class ShareRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShareRecord(msgspec.Struct, frozen=True):
     """A share and what became of it. `time`: when it was sent (where it was, else found).
     `verdict`: "accepted", "rejected", "stale" or "unacknowledged"; `difficulty` is its own,
     `wanted` what its job asked for."""

@@ -15,7 +15,7 @@ MOST_POINTS: Final = 1000
 MOST_SHARES: Final = 1000
 
 
-class HistoryPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HistoryPoint(msgspec.Struct, frozen=True):
     """A span that begins at `time`: mean rate, power and frequency, highest temperature and fan,
     errors in all. None is unknown."""
 
@@ -29,7 +29,7 @@ class HistoryPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     comm_errors: int
 
 
-class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class History(msgspec.Struct, frozen=True):
     """Spans of `step_s`, oldest first; one without samples is left out. `device` None: the rig."""
 
     device: str | None
@@ -37,7 +37,7 @@ class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: tuple[HistoryPoint, ...]
 
 
-class Lifetime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Lifetime(msgspec.Struct, frozen=True):
     """What came about since the store was begun. `hashes` follow from rates and time."""
 
     accepted: int = 0
@@ -52,7 +52,7 @@ class Lifetime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     comm_errors: int = 0
 
 
-class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Totals(msgspec.Struct, frozen=True):
     """Of the rig, by device id and by pool name (of pools, what shares tell)."""
 
     rig: Lifetime
@@ -60,7 +60,7 @@ class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pools: dict[str, Lifetime]
 
 
-class FoundBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FoundBlock(msgspec.Struct, frozen=True):
     time: float
     device: str
     pool: str
@@ -68,7 +68,7 @@ class FoundBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     difficulty: float
 
 
-class AuditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuditLine(msgspec.Struct, frozen=True):
     time: float
     text: str
 

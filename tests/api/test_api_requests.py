@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_rig import ARig, served
+from api_rig import ARig, served, with_everything
 
 from sv2rig import __version__
 from sv2rig.api.answering import LONGEST_BODY
@@ -126,6 +126,8 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
         client.post(device_path("board:0", "pause"))
         client.post(device_path("board:0", "resume"))
         client.ask("PATCH", device_path("board:0", "settings"), {"frequency_mhz": 300})
+        wish = {"goal": "hashrate", "limits": {"maximum_temperature_c": 70}}
+        client.post(device_path("board:1", "tune"), wish)
         refused(client, "POST", device_path("nobody", "pause"))
         client.get("/v1/pools")
         client.post("/v1/quit")
@@ -137,18 +139,22 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
         act(rig, client)
 
     with_rig(tmp_path, main)
-    lines = [text for text in rigs[0].run.lines.of("info") if text.startswith("uid ")]
     who = f"uid {os.getuid()}"
-    *commands, last = lines
-    assert last == f"{who}: quit"
-    assert commands == [
-        f"{who}: pause all",
-        f"{who}: resume all",
-        f"{who}: pause board:0",
-        f"{who}: resume board:0",
-        f"{who}: set board:0 frequency_mhz=300",
-        f"{who}: pause nobody: refused: the rig has no device nobody; it has: board:0, board:1, "
-        "board:2, loop:0",
+    events = [event for event in rigs[0].run.rig.events_after(0) if event.level == "info"]
+    told = [(event.device, event.text) for event in events if event.device or who in event.text]
+    assert told == [
+        (None, f"{who}: pause all"),
+        (None, f"{who}: resume all"),
+        ("board:0", f"{who}: pause"),
+        ("board:0", f"{who}: resume"),
+        ("board:0", f"{who}: set frequency_mhz to 300 MHz"),
+        ("board:1", f"{who}: tune for hashrate maximum_temperature_c = 70"),
+        (
+            "nobody",
+            f"{who}: pause: refused: the rig has no device nobody; it has: board:0, board:1, "
+            "board:2, loop:0",
+        ),
+        (None, f"{who}: quit"),
     ]
     assert rigs[0].has_quit
 
@@ -284,7 +290,7 @@ def test_a_command_that_takes_long_goes_on_after_the_answer(
             assert (error.status, str(error)) == (503, "not done within 0.1 s; it goes on")
             assert not rig.run.lines.with_words("uid")
             may_end.set()
-            await rig.run.sees(lambda: rig.run.lines.with_words("uid", "identify board:0"), 10)
+            await rig.run.sees(lambda: rig.run.lines.with_words("uid", "identify"), 10)
             told.extend(rig.run.lines.with_words("uid"))
 
     asyncio.run(main())
@@ -309,3 +315,23 @@ def test_who_asks_nothing_or_half_a_body_is_not_waited_for(
         assert (status, problem["error"]) == (408, "no whole body within 0.1 s")
 
     with_rig(tmp_path, act)
+
+
+def test_the_stores_line_names_the_device_too(tmp_path: Path) -> None:
+    def act(client: RigClient) -> list[str]:
+        client.ask("PATCH", device_path("board:0", "settings"), {"frequency_mhz": 300})
+        refused(client, "PATCH", device_path("board:0", "settings"), {"frequency_mhz": 1})
+        client.post("/v1/pause")
+        while len(lines := client.get("/v1/history/audit")) < 3:
+            pass  # the store's writer takes half a second
+        return [line["text"] for line in lines]
+
+    async def main() -> list[str]:
+        async with with_everything(tmp_path) as (_, places):
+            return await asyncio.to_thread(act, RigClient(places.socket))
+
+    who = f"uid {os.getuid()}"
+    newest, low, first = asyncio.run(main())
+    assert newest == f"{who}: pause all"
+    assert low.startswith(f"{who}: board:0: set frequency_mhz to 1 MHz: refused: ")
+    assert first == f"{who}: board:0: set frequency_mhz to 300 MHz"

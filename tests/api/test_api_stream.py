@@ -1,4 +1,4 @@
-"""The WebSocket: a picture a second, what was missed, clients that do not read, coming back."""
+"""The WebSocket: a picture a second, what was missed, clients that do not read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import msgspec
 from aiohttp import ClientSession, ClientWebSocketResponse, UnixConnector, web
-from api_rig import ARig, served
+from api_rig import ARig
 
 from sv2rig.api.messages import StreamMessage
-from sv2rig.api.remote import RemoteSource
 from sv2rig.api.stream import Stream
 from sv2rig.rig.snapshot import Event, RigSnapshot, Ring, ShareRecord
 
@@ -218,111 +217,3 @@ def test_one_that_never_reads_is_dropped(tmp_path: Path) -> None:
         assert (await message(reader)).snapshot
 
     with_stream(tmp_path, act, words=100_000, stalled_s=0.1)
-
-
-class Followed:
-    """A RemoteSource that runs, and what it told."""
-
-    def __init__(self, path: Path) -> None:
-        self.told: list[str] = []
-        self.source = RemoteSource(
-            path,
-            on_news=lambda: self.told.append("news"),
-            on_lost=lambda reason: self.told.append(f"lost: {reason}"),
-            on_back=lambda: self.told.append("back"),
-        )
-        self._running = asyncio.create_task(self.source.run())
-
-    async def until(self, told: str) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(line.startswith(told) for line in self.told):
-                if self._running.done():
-                    self._running.result()
-                await asyncio.sleep(0.01)
-        self.told.clear()
-
-    async def end(self) -> None:
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
-
-
-def test_a_screen_follows_a_rig_loses_it_and_finds_the_next(tmp_path: Path) -> None:
-    async def main() -> None:
-        path = tmp_path / "the.sock"
-        async with served(tmp_path, socket=path) as (rig, _):
-            rig.run.rig.report("info", "the first life")
-            followed = Followed(path)
-            picture = await followed.source.first()
-            assert [device.id for device in picture.devices][:2] == ["board:0", "board:1"]
-            events = followed.source.events_after(0)
-            assert "the first life" in [event.text for event in events]
-            await followed.until("news")
-        await followed.until("lost: ")
-        assert followed.source.lost
-        assert followed.source.snapshot().name == picture.name, "the last picture stays"
-        async with served(tmp_path, socket=path) as (rig, _):
-            rig.run.rig.report("info", "the second life")
-            await followed.until("back")
-            assert not followed.source.lost
-            more = followed.source.events_after(events[-1].number)
-            assert [event.text for event in more].count("the second life") == 1
-            numbers = [event.number for event in followed.source.events_after(0)]
-            assert numbers == list(range(1, len(numbers) + 1))
-        await followed.end()
-
-    asyncio.run(main())
-
-
-def test_coming_back_to_the_same_rig_shows_no_event_twice(tmp_path: Path) -> None:
-    async def act(
-        stream: Stream,
-        source: Source,
-        seconds: Seconds,
-        connect: Connect,
-    ) -> None:
-        source.happens(3)
-        followed = Followed(tmp_path / "s.sock")
-        await followed.until("news")
-        for line in tuple(stream._lines):
-            await line.close()
-        await followed.until("lost")
-        source.happens(2)
-        await followed.until("back")
-        seen = [event.text for event in followed.source.events_after(0)]
-        assert seen == [f"event {number}" for number in range(1, 6)]
-        await followed.end()
-
-    with_stream(tmp_path, act)
-
-
-def test_a_rig_of_another_version_is_named(tmp_path: Path) -> None:
-    async def main() -> None:
-        async def strange(request: web.Request) -> web.WebSocketResponse:
-            line = web.WebSocketResponse()
-            await line.prepare(request)
-            await line.send_str('{"snapshot": {"schema": 99, "version": "9.9", "novelty": 1}}')
-            async for _ in line:
-                pass
-            return line
-
-        app = web.Application()
-        app.router.add_get("/v1/stream", strange)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.UnixSite(runner, str(tmp_path / "s.sock")).start()
-        followed = Followed(tmp_path / "s.sock")
-        await followed.until("lost: the rig is sv2rig 9.9 with snapshots of schema 99")
-        await followed.end()
-        await runner.cleanup()
-
-    asyncio.run(main())
-
-
-def test_nobody_there_is_said(tmp_path: Path) -> None:
-    async def main() -> None:
-        followed = Followed(tmp_path / "nobody.sock")
-        await followed.until("lost: ")
-        assert "No such file" in str(followed.source.lost)
-        await followed.end()
-
-    asyncio.run(main())

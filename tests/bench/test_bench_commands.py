@@ -40,7 +40,7 @@ def test_list_names_every_bench() -> None:
     done = bench("--list")
     assert done.returncode == 0
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
-    assert {"idle", "protocol", "switch", "wire_bytes"} <= listed
+    assert {"daemon", "idle", "protocol", "switch", "wire_bytes"} <= listed
 
 
 def test_unknown_bench_is_refused_with_the_list() -> None:
@@ -106,3 +106,20 @@ def test_switch_bench_follows_previous_hashes_to_the_device() -> None:
     for tail in parts.values():
         assert 0 <= tail["min"] <= tail["median"] <= tail["p99"] <= tail["max"]
     assert parts["ours_ms"]["median"] < parts["total_ms"]["median"] < 10_000
+
+
+def test_daemon_bench_measures_a_whole_rig_and_who_looks_at_it() -> None:
+    report = bench_json(
+        *("daemon", "--boards", "2", "--seconds", "3", "--attach", "1", "--stalled", "5"),
+        *("--faults", "3"),
+    )
+    assert 0 < report["daemon_cpu_percent"] < 100
+    assert 0 < report["screen_cpu_percent"] < 100
+    assert report["client_messages"] >= 3
+    assert report["client_scrapes"] >= 1
+    assert 0 < report["attach_median_s"] == report["attach_worst_s"]
+    for span in (report["without_stalled"], report["with_stalled"]):
+        assert span["jobs"] + span["jobs_incomplete"] >= 1
+    assert report["stalled_clients"] == 8
+    assert report["lines_a_minute"] == report["lines"] * 20
+    assert sum(report["states"].values()) == 2

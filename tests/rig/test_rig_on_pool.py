@@ -42,6 +42,30 @@ def test_a_rig_mines_and_both_ends_count_the_same(standard: bool) -> None:
     run_virtual(main())
 
 
+def test_the_rigs_minute_counts_those_that_have_no_minute_yet() -> None:
+    async def main() -> None:
+        net, clock = MemoryNet(), Clock()
+        pool = PoolProcess(net, clock)
+        run = Run([LoopDevice("loop:0", 300), LoopDevice("loop:1", 600)], net.connect, clock)
+        await asyncio.sleep(30)
+        early = run.rig.snapshot()
+        assert [device.hashrate_1m_hs for device in early.devices] == [None, None]
+        assert early.hashrate_1m_hs == early.hashrate_hs == pytest.approx(900, rel=0.1)
+        await asyncio.sleep(60)
+        run.rig.switching.pause("loop:1")
+        run.rig.switching.resume("loop:1")  # its minute begins anew
+        await asyncio.sleep(30)
+        mixed = run.rig.snapshot()
+        old, new = mixed.devices
+        assert old.hashrate_1m_hs is not None
+        assert new.hashrate_1m_hs is None
+        assert mixed.hashrate_1m_hs == pytest.approx(900, rel=0.1)
+        await run.stop()
+        await pool.stop()
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("step_s", [3600, -3600])
 @pytest.mark.parametrize("who", ["rig", "pool", "both"])
 def test_the_wall_clock_stepped_by_an_hour_loses_nothing(step_s: float, who: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv2rig.rig.repeats import WINDOW_S, Line, Repeats
+from sv2rig.rig.repeats import MOST_OF_DEVICES, WINDOW_S, Line, Repeats
 
 
 def test_a_line_that_repeats_is_told_once_and_a_minute_later_how_often() -> None:
@@ -63,15 +65,52 @@ def test_the_count_says_on_how_many_devices() -> None:
     )
 
 
+def test_of_many_devices_lines_the_first_are_told_and_the_rest_by_kind() -> None:
+    repeats = Repeats()
+    told = [
+        repeats.is_new(Line("error", f"SICK: cable {number}", f"a:{number:02}"), number / 10)
+        for number in range(MOST_OF_DEVICES + 9)
+    ]
+    assert told == [True] * MOST_OF_DEVICES + [False] * 9
+    assert repeats.is_new(Line("error", "DEAD: 5 resets", "a:01"), 2.0), "the first of its kind"
+    assert not repeats.is_new(Line("error", "DEAD: 6 resets", "a:02"), 2.0)
+    assert repeats.is_new(Line("error", "the disk is full"), 2.0), "no device's"
+    assert repeats.is_new(Line("good", "BLOCK found", "a:01"), 2.0)
+    assert repeats.due(59.9) == []
+    sick, dead = repeats.due(60.0)
+    named = "a:08, a:09, a:10, a:11, a:12, a:13"
+    assert sick == Line(
+        "error", f"SICK: … 9 more such lines in a minute, of {named} and 3 other devices"
+    )
+    assert dead == Line("error", "DEAD: … 1 more such lines in a minute, of a:02", "a:02")
+    assert repeats.is_new(Line("error", "SICK: it", "a:01"), 61.0), "another minute"
+
+
+def test_64_boards_on_bad_wires_write_at_most_20_lines_a_minute() -> None:
+    repeats, rng, told = Repeats(), Random(4), [0] * 11
+    heads = ("SICK", "RESETTING", "MINING", "communication error", "hardware error", "DEAD")
+    for second in range(600):
+        for _ in range(12):
+            head, reason = rng.choice(heads), rng.choice("abcdefgh")
+            line = Line(
+                "error" if head in ("SICK", "DEAD") else "warning",
+                f"{head}: {reason} {rng.randrange(99)}",
+                f"board:{rng.randrange(64)}",
+            )
+            told[second // 60] += repeats.is_new(line, second)
+        told[second // 60] += len(repeats.due(second))
+    assert max(told) <= 20
+
+
 @given(
     st.lists(
         st.tuples(
             st.sampled_from(["info", "warning", "error", "good"]),
-            st.sampled_from(["x 1", "x 2", "y"]),
+            st.sampled_from(["x 1", "x 2", "y", "z: 1", "z: 2"]),
             st.sampled_from(["a", "b", None]),
             st.floats(0.0, 30.0),
         ),
-        max_size=60,
+        max_size=80,
     )
 )
 def test_every_line_is_told_or_counted(lines: list[tuple[str, str, str | None, float]]) -> None:

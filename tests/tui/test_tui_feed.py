@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from stream_server import stream_server
-from tui_scenes import message
+from tui_scenes import message, polled
 
 from sv2rig.rig.snapshot import SCHEMA, RigSnapshot
 from sv2rig.tui import live
+from sv2rig.tui.app import RigScreen
 from sv2rig.tui.feed import Feed, FeedError, SchemaError, StreamMessage, as_line, decode
 from sv2rig.tui.links import CommandLink, LinkError, RefusedError, SocketLink
 from sv2rig.tui.live import first_picture, follow
@@ -89,6 +90,21 @@ def test_another_schema_is_told_in_words(schema: int) -> None:
     other["snapshot"] = {"schema": schema, "version": "9.0", "wholly": "different"}
     with pytest.raises(SchemaError, match=r"the rig is sv2rig 9\.0"):
         decode(json.dumps(other))
+
+
+async def test_what_a_newer_rig_adds_is_passed_over_and_its_version_told() -> None:
+    newer = json.loads(text(1, 1, version="9.9"))
+    snapshot = newer["snapshot"]
+    for added_to in (newer, snapshot, snapshot["pool"], snapshot["devices"][0], snapshot["shares"],
+                     newer["events"][0], newer["shares"][0]):  # fmt: skip
+        added_to["novelty"] = [{"of": "9.9"}]
+    feed = Feed()
+    feed.take(decode(json.dumps(newer)))
+    assert numbers(feed) == [1]
+    assert feed.snapshot() == message(1, version="9.9").snapshot
+    app = RigScreen(feed, on_quit=None)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert any("The rig is sv2rig 9.9" in line for line in await polled(app, pilot))
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"snapshot": 1}', "nonsense"])
