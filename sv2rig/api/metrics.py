@@ -86,6 +86,7 @@ DEVICE_COUNTERS: tuple[tuple[str, str, OfDevice], ...] = (
 POOL_GAUGES: tuple[tuple[str, str, OfPool], ...] = (
     ("sv2rig_pool_difficulty", "Difficulty that the pool asks for.", lambda p: p.difficulty),
     ("sv2rig_pool_job_age_seconds", "Age of the job that is mined.", lambda p: p.job_age_s),
+    ("sv2rig_pool_block_height", "Height of the block that is mined.", lambda p: p.height),
     (
         "sv2rig_pool_latency_seconds",
         "How long its last answer to a share took.",

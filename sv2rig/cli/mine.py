@@ -38,6 +38,13 @@ def mine(
             "with ready-made merkle roots."
         ),
     ] = ChannelKind.EXTENDED,
+    payout_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Your address: the screen says what part of the block's reward each job pays to "
+            "it (extended channel only). The pool does not hear of it."
+        ),
+    ] = None,
     insecure_no_verify: Annotated[
         bool,
         typer.Option(
@@ -93,7 +100,11 @@ def mine(
         raise UserError(str(error)) from error
     if insecure_no_verify:
         pool = replace(pool, authority_key=None)
-    entry = PoolEntry(pool.host, pool, user, channel is ChannelKind.STANDARD)
+    standard = channel is ChannelKind.STANDARD
+    try:
+        entry = PoolEntry(pool.host, pool, user, standard, payout_address=payout_address)
+    except ValueError as error:
+        raise UserError(f"--payout-address: {error}") from error
     options = SessionOptions(
         version_rolling_mask=parse_mask(version_mask, version_rolling),
         give_up_after_s=give_up_after,

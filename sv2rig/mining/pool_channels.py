@@ -13,6 +13,7 @@ from sv2rig.bitcoin.target import MAX_TARGET
 from sv2rig.mining.context import MiningContext, ShareDone
 from sv2rig.mining.hashrate import NominalRate
 from sv2rig.mining.judgement import Share
+from sv2rig.mining.payout import Payout, payout, pays_nothing
 from sv2rig.mining.pool_entry import PoolEntry
 from sv2rig.quota import LineQuota
 from sv2rig.sv2 import client_events as events
@@ -41,7 +42,8 @@ class NoChannelLeftError(Exception):
 
 @dataclass(slots=True)
 class OpenChannel:
-    """One open channel. `job_since` is monotonic seconds."""
+    """One open channel. `job_since` is monotonic seconds. `payout`: what the job's coinbase shows,
+    None until it was looked at."""
 
     device_ids: tuple[str, ...]
     is_extended: bool
@@ -49,6 +51,7 @@ class OpenChannel:
     target: int
     job: Job | None = None
     job_since: float | None = None
+    payout: Payout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class PoolChannels:
         self._channels = channels
         self._send = send
         self._entry = entry
+        self._payout_script = entry.payout_script
+        self._payout_is_told = False
         self._complaints = LineQuota()
         self._requests: dict[int, _Asked] = {}
         self._asked_at: float | None = None
@@ -175,6 +180,18 @@ class PoolChannels:
                 self._channels.update(channel_id, rate, MAX_TARGET)
                 channel.nominal.tell(rate)
         self.flush()
+
+    def look_at_coinbases(self) -> None:
+        """See what new jobs pay to whom; a connection whose jobs pay the user nothing is told of
+        once. Not as jobs come: devices get their work first."""
+        for channel in self.open.values():
+            if channel.job is None or channel.payout is not None:
+                continue
+            channel.payout = payout(channel.job, self._payout_script)
+            address = self._entry.payout_address
+            if channel.payout.share == 0 and address is not None and not self._payout_is_told:
+                self._payout_is_told = True
+                self._report("warning", pays_nothing(channel.job, self._entry.name, address))
 
     def tell_stop(self) -> None:
         """Nothing hashes any more. A pool that answers shares in batches answers these first."""
@@ -290,7 +307,7 @@ class PoolChannels:
     def _activate(self, job: Job, now: float) -> None:
         channel = self.open.get(job.channel_id)
         if channel is not None:
-            channel.job, channel.job_since = job, now
+            channel.job, channel.job_since, channel.payout = job, now, None
         self._context.assign(self._context.scheduler.set_job(job, now))
 
     def _accepted(self, event: events.SharesAccepted, now: float) -> None:

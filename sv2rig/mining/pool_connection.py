@@ -179,13 +179,14 @@ class PoolConnection:
         return self.pool.share_accepted or (since is not None and now - since > PROVEN_AFTER_S)
 
     def tick(self, now: float) -> None:
-        """Once a second: tell changed hash rates, notice a pool that is silent."""
+        """Once a second: tell changed hash rates, notice a pool that is silent, or pays others."""
         if self.pool is None or self._link is None:
             return
         reason = self._why_silent(self.pool, now)
         if reason is not None:
             self._link.close(reason)
         self.pool.tell_rates(now)
+        self.pool.look_at_coinbases()
 
     def _why_silent(self, pool: PoolChannels, now: float) -> str | None:
         newest = max((c.job_since for c in pool.open.values() if c.job_since), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sv2rig.bitcoin.address import address_to_script
 from sv2rig.sv2.url import PoolUrl
 
 
@@ -27,7 +28,8 @@ class PoolState(StrEnum):
 class PoolEntry:
     """A pool, who mines there and on which kind of channel: `standard_channels` one a device, else
     one extended channel for all. `name` is unique among the rig's pools. `hides_user`: who mines is
-    a secret, which no picture shows."""
+    a secret, which no picture shows. `payout_address`: whom the user wants jobs to pay, which is
+    only looked at; ValueError where it is no address, of whichever network."""
 
     name: str
     url: PoolUrl
@@ -35,6 +37,15 @@ class PoolEntry:
     standard_channels: bool = False
     enabled: bool = True
     hides_user: bool = False
+    payout_address: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.payout_script
+
+    @property
+    def payout_script(self) -> bytes | None:
+        """The output script that pays `payout_address`."""
+        return None if self.payout_address is None else address_to_script(self.payout_address)
 
     @property
     def shown_user(self) -> str:

@@ -63,13 +63,15 @@ class ControlledDevice(msgspec.Struct, frozen=True):
 
 
 class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A pool to add; `channel`: "extended" or "standard"."""
+    """A pool to add; `channel`: "extended" or "standard". `payout_address`: yours, to see whether
+    jobs pay to it."""
 
     name: str
     url: str
     user: str
     channel: str = "extended"
     enabled: bool = True
+    payout_address: str | None = None
 
 
 class PoolControl(Protocol):
@@ -212,8 +214,15 @@ class Commands:
         except ValueError as error:
             raise CommandError(str(error), "invalid", "url") from error
         standard = wish.channel == "standard"
+        address = wish.payout_address
+        try:
+            entry = PoolEntry(
+                wish.name, url, wish.user, standard, wish.enabled, payout_address=address
+            )
+        except ValueError as error:
+            raise CommandError(str(error), "invalid", "payout_address") from error
         with _refusals("name"):
-            self._pools.add(PoolEntry(wish.name, url, wish.user, standard, wish.enabled))
+            self._pools.add(entry)
 
     def _to_pool(self, name: str, do: Callable[[str], None]) -> None:
         known = [pool.name for pool in self.pools()]

@@ -29,6 +29,7 @@ def check(loaded: Loaded, environ: Mapping[str, str]) -> list[Finding]:
         *_devices(loaded, drivers),
         *_settings(loaded, drivers),
         *_secrets(loaded),
+        *_payouts(loaded),
         *_api(loaded),
         *_hook(loaded, environ),
     ]
@@ -123,6 +124,13 @@ def _readable_by_all(loaded: Loaded, key: KeyPath, path: Path | None) -> Iterato
     if path is not None and path.stat().st_mode & 0o004:
         words = f"every user of this machine can read {path}: chmod o-rwx it"
         yield _finding(loaded, key, words, is_note=True)
+
+
+def _payouts(loaded: Loaded) -> Iterator[Finding]:
+    for number, pool in enumerate(loaded.config.pools):
+        if pool.payout_address is not None and pool.channel == "standard":
+            words = "a standard channel's jobs do not show whom they pay: only extended ones do"
+            yield _finding(loaded, ("pools", number, "payout_address"), words, is_note=True)
 
 
 def _api(loaded: Loaded) -> Iterator[Finding]:

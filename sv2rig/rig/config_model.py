@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from sv2rig.bitcoin.address import address_to_script
 from sv2rig.sv2.share_check import ROLLABLE_VERSION_BITS
 from sv2rig.sv2.url import parse_pool_url
 
@@ -91,6 +92,11 @@ class PoolConfig(Table):
         "merkle roots",
     )
     enabled: bool = key(True, "false: not mined on until it is enabled")
+    payout_address: str | None = key(
+        None,
+        "your address: screen and snapshot say what part of the block's reward each job pays to it "
+        "(extended channels only); nothing is sent to the pool",
+    )
     insecure_no_verify: bool = key(
         False, "true: trust any server, also one without a key; for tests only"
     )
@@ -107,6 +113,13 @@ class PoolConfig(Table):
         if user is not None:
             check_user(user.get_secret_value())
         return user
+
+    @field_validator("payout_address")
+    @classmethod
+    def _is_payable(cls, address: str | None) -> str | None:
+        if address is not None:
+            address_to_script(address)
+        return address
 
     @model_validator(mode="after")
     def _whole(self) -> PoolConfig:

@@ -43,6 +43,7 @@ def pool_entries(loaded: Loaded) -> list[PoolEntry]:
                 standard_channels=pool.channel == "standard",
                 enabled=pool.enabled,
                 hides_user=is_secret_user(pool, loaded.sources.of(("pools", number, "user"))),
+                payout_address=pool.payout_address,
             )
         )
     return entries

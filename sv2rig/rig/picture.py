@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sv2rig.bitcoin.target import difficulty
 from sv2rig.devices.device import Adjustable, Device
 from sv2rig.mining.context import ShareDone
+from sv2rig.mining.payout import Payout
 from sv2rig.mining.session import Session
 from sv2rig.mining.tally import Tally
 from sv2rig.rig.knobs import CLOCKS
@@ -84,6 +85,7 @@ def pool_picture(
     channels = session.channels
     newest = max(channels, key=lambda c: c.job_since or 0.0, default=None)
     job = newest.job if newest else None
+    payout = (newest.payout if newest else None) or Payout()
     since = newest.job_since if newest else None
     targets = [channel.target for channel in channels if channel.target]
     return PoolSnapshot(
@@ -101,6 +103,9 @@ def pool_picture(
         new_block_at=as_utc(session.new_block_at),
         name=session.entry.name,
         user=session.entry.shown_user,
+        height=payout.height,
+        payout_address=session.entry.payout_address,
+        payout_share=payout.share,
     )
 
 

@@ -83,7 +83,10 @@ class PoolStanding(msgspec.Struct, frozen=True):
 
 
 class PoolSnapshot(msgspec.Struct, frozen=True):
-    """The pool the rig mines on. `state`: "connecting", "mining", "waiting", "closed"."""
+    """The pool the rig mines on. `state`: "connecting", "mining", "waiting", "closed". `height`: of
+    the block that is mined. `payout_address`: the user's, as configured for this pool;
+    `payout_share`: the part of the block's reward, 0 to 1, that the job's coinbase pays to it.
+    Height and share show on extended channels only. A pool that pays out later: a share of 0."""
 
     url: str
     state: str
@@ -99,6 +102,9 @@ class PoolSnapshot(msgspec.Struct, frozen=True):
     new_block_at: float | None
     name: str = ""
     user: str = ""
+    height: int | None = None
+    payout_address: str | None = None
+    payout_share: float | None = None
 
 
 class RigSnapshot(msgspec.Struct, frozen=True):

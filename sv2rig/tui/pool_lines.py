@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from urllib.parse import urlsplit
 
 from rich.text import Text
@@ -14,6 +15,7 @@ from sv2rig.tui.watch import Watch
 from sv2rig.units import difficulty, duration
 
 _FACTS = 2  # lines about the pool that is mined on
+_ROOMY = 6  # lines from which on the payout has one, however many pools there are
 
 
 def standings(rig: RigSnapshot) -> tuple[PoolStanding, ...]:
@@ -28,13 +30,15 @@ def standings(rig: RigSnapshot) -> tuple[PoolStanding, ...]:
 def pools(watch: Watch, rig: RigSnapshot, width: int, height: int) -> tuple[str, list[Text]]:
     """Title and lines. Of more pools than there are lines the active one is shown too."""
     known = standings(rig)
-    room = max(height - _FACTS, 1)
+    has_payout = height >= min(_ROOMY, len(known) + _FACTS + 1)
+    room = max(height - _FACTS - has_payout, 1)
     active = next((index for index, pool in enumerate(known) if pool.is_active), 0)
     first = max(0, active - room + 1)
     shown = list(enumerate(known, 1))[first : first + room]
     title = "pool" if len(known) == len(shown) else f"pool, {len(shown)} of {len(known)}"
     lines = [_standing(number, pool, rig, width) for number, pool in shown]
-    return title, [*lines, *_facts(watch, rig, width)]
+    lines += _facts(watch, rig, width)
+    return title, [*lines, _payout(rig.pool, width)] if has_payout else lines
 
 
 def _standing(number: int, pool: PoolStanding, rig: RigSnapshot, width: int) -> Text:
@@ -116,6 +120,31 @@ def _facts(watch: Watch, rig: RigSnapshot, width: int) -> list[Text]:
     ]
     reconnects = labelled(("reconnects", count(pool.reconnects, 4))) if width >= 54 else []
     return [spread(first, reconnects, width), spread(second, [], width)]
+
+
+def _payout(pool: PoolSnapshot, width: int) -> Text:
+    """The block's height, and what of its reward the job pays to the user's address."""
+    parts = labelled(("height", UNKNOWN if pool.height is None else str(pool.height)))
+    parts += [("  payout ", DIM)]
+    share, address = pool.payout_share, pool.payout_address
+    if address is None:
+        return Text.assemble(*parts, UNKNOWN)
+    mark, said, role = UNKNOWN, "", ""
+    if share is not None:
+        mark, role = ("✔", GOOD) if share > 0 else ("✖", WARN)
+        said = f" {_part_paid(share)}"
+    used = sum(len(text) for text, _ in parts) + len(mark) + 1 + len(said)
+    shown = fit_middle(plain(address), max(width - used, 7))
+    line = Text.assemble(*parts, (f"{mark} ", role), shown, (said, role))
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _part_paid(share: float) -> str:
+    if share <= 0:
+        return "paid nothing"
+    # Rounded down: 100 % is the whole reward.
+    return f"{math.floor(1000 * share + 1e-9) / 10:.1f}%" if share >= 0.001 else "<.1%"
 
 
 def trouble(rig: RigSnapshot) -> str:

@@ -51,7 +51,13 @@ class Shown:
             device, id="lost:1", state="LOST", temperature_c=None, enabled=False, paused=True
         )
         pool = msgspec.structs.replace(
-            snapshot.pool, name="a", difficulty=4096.0, latency_ms=21.0, job_age_s=3.0, reconnects=2
+            snapshot.pool,
+            name="a",
+            difficulty=4096.0,
+            latency_ms=21.0,
+            job_age_s=3.0,
+            reconnects=2,
+            height=903_412,
         )
         self._snapshot = msgspec.structs.replace(
             snapshot,
@@ -121,6 +127,7 @@ def test_values_have_base_units_and_stable_labels() -> None:
     assert (value("sv2rig_pool_up", pool="a"), value("sv2rig_pool_up", pool="b")) == (1, 0)
     assert (value("sv2rig_pool_active", pool="a"), value("sv2rig_pool_active", pool="b")) == (1, 0)
     assert value("sv2rig_pool_latency_seconds", pool="a") == pytest.approx(0.021)
+    assert value("sv2rig_pool_block_height", pool="a") == 903_412
     assert value("sv2rig_clock_error_seconds") == -2.5
     assert value("sv2rig_stream_clients") == 3
     assert "secret-user" not in str(samples)

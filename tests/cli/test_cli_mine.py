@@ -116,6 +116,25 @@ def test_a_wrong_key_ends_at_once_with_one_line() -> None:
     assert "0 shares accepted" in done.stdout
 
 
+def test_a_wrong_payout_address_ends_at_once_with_one_line() -> None:
+    address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5"  # the last letter is another
+    done = run(*mine(f"stratum2+tcp://127.0.0.1:9/{KEY}", "--payout-address", address))
+    assert done.returncode != 0
+    (line,) = error_lines(done.stderr)
+    assert line.startswith("sv2rig: --payout-address: address 'bc1qw508…v8f3t5': ")
+
+
+def test_a_payout_address_shows_in_the_log() -> None:
+    genesis = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"
+    with (
+        pool() as (_, first),
+        running(*mine(first["url"], "--payout-address", genesis)) as miner,
+    ):
+        line = until_line(miner, "pays nothing to")
+        stop(miner, signal.SIGTERM)
+    assert f"pays nothing to {genesis}: the whole reward goes elsewhere" in line
+
+
 def test_a_dead_port_is_given_up_on_time() -> None:
     began = time.monotonic()
     done = run(*mine(f"stratum2+tcp://127.0.0.1:{free_port()}/{KEY}", "--give-up-after", "3"))

@@ -11,6 +11,7 @@ import pytest
 
 from sv2rig.rig.config import ConfigError, Loaded, load_config
 from sv2rig.rig.config_check import check
+from sv2rig.rig.configured import pool_entries
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
 
@@ -110,6 +111,26 @@ def test_a_secret_that_everybody_can_read_is_worth_a_note(tmp_path: Path) -> Non
     )
     (tmp_path / "u").chmod(0o640)
     assert findings(tmp_path, text) == []
+
+
+def test_a_payout_address(tmp_path: Path) -> None:
+    address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
+    text = f'{POOL}payout_address = "{address}"\n'
+    assert findings(tmp_path, text) == []
+    assert [e.payout_address for e in pool_entries(loaded(tmp_path, text))] == [address]
+    [line] = findings(tmp_path, text + 'channel = "standard"\n')
+    assert line == (
+        "rig.toml:4: pools[0].payout_address: a standard channel's jobs do not show whom they pay: "
+        "only extended ones do NOTE"
+    )
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text.replace("f3t4", "f3t5"))
+    [finding] = caught.value.findings
+    assert (
+        str(finding)
+        .replace(f"{tmp_path}/", "")
+        .startswith("rig.toml:4: pools[0].payout_address: address 'bc1qw508…v8f3t5': ")
+    )
 
 
 FOUNDING = f"""\

@@ -65,6 +65,9 @@ ALIVE = msgspec.structs.replace(
     job_age_s=12.0,
     latency_ms=1.4,
     connected_since=NOW - 370,
+    height=903_412,
+    payout_address="bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+    payout_share=0.98,
 )
 DEAD = msgspec.structs.replace(
     NO_POOL_YET,
