@@ -24,6 +24,7 @@ from typing import Any, Final
 import machine
 from boards import BOARDS, MIX, Run, job_latencies, share_latencies
 from daemon_world import (
+    ENDING_S,
     Cpu,
     World,
     answered,
@@ -112,7 +113,7 @@ def attach(it: World, boards: int, runs: int) -> Figures:
 def attached(it: World, boards: int) -> float:
     began = time.monotonic()
     missing = [f"emu-{number:03}".encode() for number in range(boards)]
-    with top(it, 200, boards + ROOM) as (_, fd):
+    with top(it, 120, boards + ROOM) as (_, fd):
         terminal, got = Terminal(fd), b""
         while missing:
             got += terminal.read(ATTACH_LIMIT_S, missing[-1])
@@ -154,6 +155,8 @@ async def stalled(wanted: Wanted) -> Figures:
             line.close()
         await asyncio.sleep(1.0)
         lost = others.cores()
+        it.daemon.terminate()  # before its pool and its boards
+        it.daemon.wait(ENDING_S)
         boards, pool = it.boards.end(), it.pool.end()
     spans = {"without": without, "with": beside_them}
     return {
