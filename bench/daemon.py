@@ -24,6 +24,7 @@ from typing import Any, Final
 import machine
 from boards import BOARDS, MIX, Run, job_latencies, share_latencies
 from daemon_world import (
+    ENDING_S,
     Cpu,
     World,
     answered,
@@ -53,6 +54,7 @@ BUSY_JOBS_S: Final = 2.0
 SCRAPE_S: Final = 5.0
 FAULT: Final = "bytes=0.01"
 STALLED: Final = 4  # clients of either kind
+ESCAPES: Final = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 ATTACH_LIMIT_S: Final = 20.0
 ROOM: Final = 56  # lines of the screen that are not the table's, and more
 
@@ -112,13 +114,14 @@ def attach(it: World, boards: int, runs: int) -> Figures:
 def attached(it: World, boards: int) -> float:
     began = time.monotonic()
     missing = [f"emu-{number:03}".encode() for number in range(boards)]
-    with top(it, 200, boards + ROOM) as (_, fd):
-        terminal, got = Terminal(fd), b""
+    with top(it, 120, boards + ROOM) as (_, fd):
+        terminal, drawn = Terminal(fd), b""
         while missing:
-            got += terminal.read(ATTACH_LIMIT_S, missing[-1])
-            missing = [name for name in missing if name not in got]
+            drawn += ESCAPES.sub(b"", terminal.read(0.01))
+            missing = [name for name in missing if name not in drawn]
             if time.monotonic() - began > ATTACH_LIMIT_S:
-                raise SystemExit(f"bench daemon: `top` did not draw {missing}")
+                words = drawn[-2000:].decode(errors="replace")
+                raise SystemExit(f"bench daemon: `top` did not draw {missing}: {words}")
         return time.monotonic() - began
 
 
@@ -154,6 +157,8 @@ async def stalled(wanted: Wanted) -> Figures:
             line.close()
         await asyncio.sleep(1.0)
         lost = others.cores()
+        it.daemon.terminate()  # before its pool and its boards
+        it.daemon.wait(ENDING_S)
         boards, pool = it.boards.end(), it.pool.end()
     spans = {"without": without, "with": beside_them}
     return {

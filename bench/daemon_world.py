@@ -83,7 +83,9 @@ def daemon(
         f"[devices]\nstart_interval_s = 0.1\nuse = [\n{names}\n]\n"
         f'[api]\nsocket = "{folder}/rig.sock"\n'
     )
-    environment = os.environ | {
+    terminal_size = ("COLUMNS", "LINES")  # would overrule the terminals that are made here
+    inherited = {name: text for name, text in os.environ.items() if name not in terminal_size}
+    environment = inherited | {
         "XDG_RUNTIME_DIR": str(folder),
         "XDG_STATE_HOME": str(folder / "state"),
         "TERM": "xterm-256color",

@@ -7,10 +7,12 @@ wires must not fill the log.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 WINDOW_S = 60.0
 MOST_OF_DEVICES = 8  # lines of a minute that are told as they come, all devices together
+MOST_OF_ONE = 5  # of these; the rest is for others
 NAMED = 6  # devices in a line about several
 _NUMBERS = re.compile(r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,}|\d+(?:[.,:]\d+)*)")
 # Where a hub fails, every board on it says the same: one line stands for all of them.
@@ -46,7 +48,7 @@ class _Crowd:
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._told = 0
+        self._told = Counter[str]()  # by device
         self._kinds: dict[tuple[str, str], _More] = {}
 
     def takes(self, line: Line, times: int, devices: set[str | None], now: float) -> bool:
@@ -58,8 +60,9 @@ class _Crowd:
         key = (line.level, _NUMBERS.sub("#", line.text.partition(":")[0]))
         is_first = key not in self._kinds
         kind = self._kinds.setdefault(key, _More())
-        if is_first or self._told < MOST_OF_DEVICES:
-            self._told += 1
+        has_room = self._told.total() < MOST_OF_DEVICES
+        if is_first or (has_room and self._told[line.device_id] < MOST_OF_ONE):
+            self._told[line.device_id] += 1
             return False
         kind.times += times
         kind.devices |= dict.fromkeys(sorted(filter(None, devices)))
@@ -70,7 +73,8 @@ class _Crowd:
         if self._since is None or now - self._since < WINDOW_S:
             return []
         lines = [_kept(*key, more) for key, more in self._kinds.items() if more.times]
-        self._since, self._told = None, 0
+        self._since = None
+        self._told.clear()
         self._kinds.clear()
         return lines
 

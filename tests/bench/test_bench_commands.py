@@ -111,7 +111,7 @@ def test_switch_bench_follows_previous_hashes_to_the_device() -> None:
 def test_daemon_bench_measures_a_whole_rig_and_who_looks_at_it() -> None:
     report = bench_json(
         *("daemon", "--boards", "2", "--seconds", "3", "--attach", "1", "--stalled", "5"),
-        *("--faults", "3"),
+        *("--part", "cost", "--part", "stalled"),  # each starts and ends a whole rig
     )
     assert 0 < report["daemon_cpu_percent"] < 100
     assert 0 < report["screen_cpu_percent"] < 100
@@ -121,5 +121,3 @@ def test_daemon_bench_measures_a_whole_rig_and_who_looks_at_it() -> None:
     for span in (report["without_stalled"], report["with_stalled"]):
         assert span["jobs"] + span["jobs_incomplete"] >= 1
     assert report["stalled_clients"] == 8
-    assert report["lines_a_minute"] == report["lines"] * 20
-    assert sum(report["states"].values()) == 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv2rig.rig.repeats import MOST_OF_DEVICES, WINDOW_S, Line, Repeats
+from sv2rig.rig.repeats import MOST_OF_DEVICES, MOST_OF_ONE, WINDOW_S, Line, Repeats
 
 
 def test_a_line_that_repeats_is_told_once_and_a_minute_later_how_often() -> None:
@@ -84,6 +84,14 @@ def test_of_many_devices_lines_the_first_are_told_and_the_rest_by_kind() -> None
     )
     assert dead == Line("error", "DEAD: … 1 more such lines in a minute, of a:02", "a:02")
     assert repeats.is_new(Line("error", "SICK: it", "a:01"), 61.0), "another minute"
+
+
+def test_a_board_that_says_much_leaves_room_for_others() -> None:
+    repeats = Repeats()
+    told = [repeats.is_new(Line("error", f"SICK: {n}", "a"), 0.0) for n in range(9)]
+    assert told == [True] * MOST_OF_ONE + [False] * (9 - MOST_OF_ONE)
+    assert repeats.is_new(Line("error", "SICK: the other", "b"), 1.0)
+    assert [line.device_id for line in repeats.due(60.0)] == ["a"]
 
 
 def test_64_boards_on_bad_wires_write_at_most_20_lines_a_minute() -> None:
