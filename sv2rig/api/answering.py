@@ -122,7 +122,9 @@ async def _audited(request: web.Request, route: Route, call: Call) -> Any:
     return result
 
 
-def _audit(rig: ApiRig, line: str) -> None:
+def _audit(rig: ApiRig, told: str) -> None:
+    # A name in the request is anybody's: it is not to make a second line, or move the cursor.
+    line = "".join(char if char.isprintable() else "?" for char in told)
     rig.report("info", line, None)
     if rig.store is not None:
         rig.store.add_audit(rig.source.snapshot().time, line)
