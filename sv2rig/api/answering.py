@@ -123,12 +123,18 @@ async def _audited(request: web.Request, route: Route, call: Call) -> Any:
 
 
 def _audit(call: Call, person: str, told: str) -> None:
-    """The log has a column for the device, the store has none."""
-    device = call.path.get("id")
-    call.rig.report("info", f"{person}: {told}", device)
+    """The log has a column for the device, the store has none. A name in the request is anybody's:
+    it is not to make a second line, or move the cursor."""
+    device = _printable(call.path["id"]) if "id" in call.path else None
+    call.rig.report("info", _printable(f"{person}: {told}"), device)
     if call.rig.store is not None:
         whose = "" if device is None else f"{device}: "
-        call.rig.store.add_audit(call.rig.source.snapshot().time, f"{person}: {whose}{told}")
+        line = _printable(f"{person}: {whose}{told}")
+        call.rig.store.add_audit(call.rig.source.snapshot().time, line)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 async def _refusable(route: Route, call: Call) -> Any:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to end in order."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request to end in order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def stop_requested() -> asyncio.Event:
-    """Set at the first SIGINT or SIGTERM. Once it is set, by whomever, the next one ends the
-    process as it always does."""
+    """Set at the first SIGINT, SIGTERM or SIGHUP (boards are not left on when the terminal is
+    closed; an ignored one, as nohup has it, stays so). Once it is set, by whomever, the next SIGINT
+    or SIGTERM ends the process as it always does; of SIGHUP the kernel and the shell send one each.
+    """
     return _Request()
 
 
@@ -20,6 +22,8 @@ class _Request(asyncio.Event):
         self._loop_of_signals = asyncio.get_running_loop()
         for number in _SIGNALS:
             self._loop_of_signals.add_signal_handler(number, self.set)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            self._loop_of_signals.add_signal_handler(signal.SIGHUP, self.set)
 
     def set(self) -> None:
         super().set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
@@ -62,13 +62,18 @@ class ControlledDevice(msgspec.Struct, frozen=True):
     can_reset: bool = False
 
 
+Word = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")
+]
+
+
 class PoolWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A pool to add; `channel`: "extended" or "standard". `payout_address`: yours, to see whether
     jobs pay to it."""
 
-    name: str
+    name: Word
     url: str
-    user: str
+    user: Word
     channel: str = "extended"
     enabled: bool = True
     payout_address: str | None = None

@@ -23,6 +23,7 @@ from sv2rig.tui.watch import Watch
 if TYPE_CHECKING:
     from sv2rig.tui.operated import OperatedRig
 
+ORDER_SHOWN_S = 2.5  # the picture after next has it, unless the rig has refused
 _WIDTHS = {"order": 3, "name": 14, "state": 13, "for": 8, "answered": 9, "user": 18}
 
 
@@ -47,6 +48,10 @@ class PoolScreen(Screen[None]):
         super().__init__()
         self._pools: tuple[PoolStanding, ...] = ()
         self._shown: list[tuple[Text, ...]] = []
+        self._asked_order: tuple[list[str], float] = (
+            [],
+            0.0,
+        )  # asked for, and until when (rig's time)
 
     @property
     def _app(self) -> OperatedRig:
@@ -69,7 +74,7 @@ class PoolScreen(Screen[None]):
         """A new picture."""
         if watch.rig is None or not self.is_mounted:
             return
-        self._pools = standings(watch.rig)
+        self._pools = self._in_order(standings(watch.rig), watch.rig.time)
         paint = palette_of(self.app).paint
         rows = [
             tuple(map(paint, pool_row(place, pool, watch.rig)))
@@ -84,6 +89,13 @@ class PoolScreen(Screen[None]):
                 table.add_row(*cells)
             table.move_cursor(row=min(row, max(len(rows) - 1, 0)))
         self._draw_facts()
+
+    def _in_order(self, pools: tuple[PoolStanding, ...], now: float) -> tuple[PoolStanding, ...]:
+        """As the user has just put them: the rig's next picture is from before that."""
+        names, until = self._asked_order
+        if now > until or sorted(names) != sorted(pool.name for pool in pools):
+            return pools
+        return tuple(sorted(pools, key=lambda pool: names.index(pool.name)))
 
     def _draw_facts(self) -> None:
         panel = self.query_one("#pool-facts", Panel)
@@ -128,6 +140,9 @@ class PoolScreen(Screen[None]):
             return
         names[row], names[row + by] = names[row + by], names[row]
         self._app.command("PUT", "/v1/pools/order", {"names": names})
+        if (rig := self._app.seen.rig) is not None:
+            self._asked_order = (names, rig.time + ORDER_SHOWN_S)
+        self.draw(self._app.seen)
         self._table().move_cursor(row=row + by)
 
     def action_remove(self) -> None:

@@ -159,6 +159,16 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
     assert rigs[0].has_quit
 
 
+def test_a_name_in_a_request_makes_no_second_line_in_the_log(tmp_path: Path) -> None:
+    def act(rig: ARig, client: RigClient) -> None:
+        raw(client.path, request("POST", "/v1/devices/x%0Auid%200:%20quit%1B%5B2J/pause"))
+        [said] = [event for event in rig.run.rig.events_after(0) if "refused" in event.text]
+        assert said.text.isprintable()
+        assert said.device == "x?uid 0: quit?[2J"
+
+    with_rig(tmp_path, act)
+
+
 @pytest.mark.parametrize(
     ("method", "target", "body", "status", "field", "words"),
     [
@@ -190,6 +200,9 @@ def test_every_command_leaves_a_line_that_says_who_and_what(tmp_path: Path) -> N
         ("PATCH", "/v1/devices/board:0/settings", b'{"a":' + b"[" * 30000, 400, None, "no JSON"),
         ("PUT", "/v1/pools/order", b'{"names": [1]}', 422, "names[0]", "Expected `str`"),
         ("POST", "/v1/pools", b'{"name": "a"}', 422, "url", "missing"),
+        ("POST", "/v1/pools", b'{"name": "", "url": "x", "user": "a"}', 422, "name", "length"),
+        ("POST", "/v1/pools", b'{"name": "a\\n", "url": "x", "user": "a"}', 422, "name", "regex"),
+        ("POST", "/v1/pools", b'{"name": "a", "url": "x", "user": ""}', 422, "user", "length"),
         ("POST", "/v1/pause", b'{"device": "board:0"}', 400, None, "takes no body"),
         ("GET", "/v1/events?after=x", b"", 422, "after", "Expected `int`"),
         ("GET", "/v1/events?after=-1", b"", 422, "after", ">= 0"),

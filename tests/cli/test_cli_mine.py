@@ -153,6 +153,7 @@ def test_a_dead_port_is_given_up_on_time() -> None:
         ("back-off", signal.SIGTERM),
         ("mining", signal.SIGINT),
         ("mining", signal.SIGTERM),
+        ("mining", signal.SIGHUP),
         ("hanging", signal.SIGINT),
     ],
 )

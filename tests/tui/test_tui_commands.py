@@ -213,7 +213,7 @@ async def test_pools_are_switched_ordered_added_and_removed() -> None:
             ("POST", "/v1/pools/third%20pool/switch", None),
             ("POST", "/v1/pools/third%20pool/enable", None),
             ("PUT", "/v1/pools/order", {"names": ["home", "third pool", "backup"]}),
-            ("DELETE", "/v1/pools/backup", None),
+            ("DELETE", "/v1/pools/third%20pool", None),
         ]
         answers.asked.clear()
         answers.refuse = "url: no port"
@@ -226,6 +226,22 @@ async def test_pools_are_switched_ordered_added_and_removed() -> None:
         assert answers.asked == [("POST", "/v1/pools", wish)] * 2
         await pilot.press("escape")
         assert len(app.screen_stack) == 1
+
+
+async def test_a_pool_is_moved_as_often_as_the_key_is_pressed() -> None:
+    app, answers, source = screen(device(1))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await polled(app, pilot)
+        await pilot.press("P", "J")
+        await settled(app, pilot)  # a picture from before the command
+        await pilot.press("J")
+        shown = await settled(app, pilot)
+        orders = [body["names"] for _, _, body in answers.asked]
+        assert orders == [["backup", "home", "third pool"], ["backup", "third pool", "home"]]
+        assert next(line for line in shown if "home" in line).split()[0] == "3"
+        source.publish(source.picture, 3.0)  # the rig did not do it
+        shown = await settled(app, pilot)
+        assert next(line for line in shown if "home" in line).split()[0] == "1"
 
 
 async def test_the_palette_has_every_command() -> None:
