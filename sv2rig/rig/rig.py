@@ -42,6 +42,7 @@ class Rig:
     """Runs devices against one pool. Readers use snapshot() and events_after() (SnapshotSource).
 
     `waits_for_devices`: devices may be attached later; without any the rig waits for one.
+    `notes` says what else stands in the pictures.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Rig:
         self._share_hearers: list[Callable[[ShareRecord], None]] = []
         if on_event is not None:
             self.hear_events(on_event)
+        self.notes: Callable[[], tuple[str, ...]] = tuple
         self._hashes = 0
         self._meter = HashMeter([_QUARTER_HOUR_S])
         self._waits_for_devices = waits_for_devices
@@ -297,6 +299,7 @@ class Rig:
             power_w=sum_of_known(d.power_w for d in devices),
             pools=self.pool_standings(),
             clock_error_s=self._session.clock_error_s,
+            notes=self.notes(),
         )
 
     def _as_utc(self, moment: float | None) -> float | None:
