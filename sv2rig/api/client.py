@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sv2rig.rig.runtime_folder import runtime_folder, service_folder
 
 ANSWER_TIMEOUT_S = 40.0  # a command may take 30 s
 LONGEST_ANSWER = 64 * 1024 * 1024
+_PEER = struct.Struct("3i")  # unix(7): pid, uid, gid
 SYSTEM_FOLDER = Path("/run/sv2rig")  # the daemon's, as systemd makes it
 
 
@@ -116,10 +118,17 @@ def find_rigs(folders: Iterable[Path]) -> dict[str, Path]:
 
 def is_answered(path: Path) -> bool:
     """Whether anybody listens at this socket, and lets us in."""
+    return process_at(path) is not None
+
+
+def process_at(path: Path) -> int | None:
+    """The pid of who listens at this socket; None where nobody does, or lets us in."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(ANSWER_TIMEOUT_S)
         try:
             probe.connect(str(path))
+            peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         except OSError:
-            return False
-    return True
+            return None
+    pid: int = _PEER.unpack(peer)[0]
+    return pid

@@ -29,11 +29,13 @@ class Obstacle(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`blocks`: the board cannot be used like this; otherwise it may go wrong."""
+    """`blocks`: the board cannot be used like this; otherwise it may go wrong. `holders`: who has
+    a busy one."""
 
     obstacle: Obstacle
     text: str
     blocks: bool = True
+    holders: tuple[Process, ...] = ()
 
 
 def problems(sighting: Sighting, around: Surroundings) -> tuple[Problem, ...]:
@@ -80,10 +82,10 @@ def _no_tty(sighting: Sighting, around: Surroundings, module: str) -> Problem:
         )
     if sighting.kernel_driver == "usbfs":
         node = usb_node(around.root, sighting.usb_path)
-        who = _words(around.holders(node) if node else ()) or "another program"
-        return Problem(
-            Obstacle.BUSY, f"{who} drives it over libusb: end that and plug the board in again"
-        )
+        holders = around.holders(node) if node else ()
+        who = _words(holders) or "another program"
+        words = f"{who} drives it over libusb: end that and plug the board in again"
+        return Problem(Obstacle.BUSY, words, holders=holders)
     return Problem(
         Obstacle.DRIVER,
         f"no kernel driver makes a serial port of it: `sudo modprobe {module}` (a kernel without "
@@ -99,8 +101,9 @@ def _node_problems(path: str, around: Surroundings) -> Iterator[Problem]:
         yield _busy(path, holders)
 
 
-def _busy(path: str, holders: Sequence[Process]) -> Problem:
-    return Problem(Obstacle.BUSY, f"{_words(holders)} has {path} open: end that first")
+def _busy(path: str, holders: tuple[Process, ...]) -> Problem:
+    words = f"{_words(holders)} has {path} open: end that first"
+    return Problem(Obstacle.BUSY, words, holders=holders)
 
 
 def _modem_manager(sighting: Sighting, around: Surroundings) -> list[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,13 @@ import typer
 
 from sv2rig.cli.output import EXIT_FAILED, UserError, print_json, print_text
 
-Device = Annotated[str, typer.Argument(help="The device's id, as the screen shows it.")]
+Device = Annotated[
+    str,
+    typer.Argument(
+        help="The device's id, as the screen shows it. Its beginning, or the back end, will do "
+        "where that means one device."
+    ),
+]
 RigName = Annotated[
     str | None, typer.Option("--rig", help="Which rig, where several run on this machine.")
 ]
@@ -29,6 +36,27 @@ def ask(rig: str | None, socket: Path | None, method: str, target: str, body: An
         return client.ask(method, target, body)
     except (NoAnswerError, RefusedError) as error:
         raise UserError(str(error), EXIT_FAILED) from error
+
+
+def device_named(name: str, rig: str | None, socket: Path | None) -> str:
+    """The id of the one device that is meant; UserError where it may be several. A name of none
+    stays: the rig says which there are."""
+    return one_meant(name, ask(rig, socket, "GET", "/v1/devices"))
+
+
+def one_meant(name: str, devices: Sequence[Mapping[str, Any]]) -> str:
+    """As device_named, of these devices: by id, its beginning or the back end."""
+    ids = [device["id"] for device in devices]
+    found = [
+        device["id"]
+        for device in devices
+        if device["id"].startswith(name) or device["backend"] == name
+    ]
+    if name in ids or not found:
+        return name
+    if len(found) > 1:
+        raise UserError(f"{name!r} may be each of {', '.join(found)}")
+    return str(found[0])
 
 
 def done(json: bool, text: str, **told: Any) -> None:
@@ -68,7 +96,7 @@ def socket_of(rig: str | None, socket: Path | None) -> Path:
         places = " or ".join(map(str, folders))
         raise UserError(
             f"no rig of this user runs here (no socket answers in {places}): start one with "
-            "`sv2rig mine`",
+            "`sv2rig run` or `sv2rig mine`",
             EXIT_FAILED,
         )
     if rig is None and len(rigs) > 1:

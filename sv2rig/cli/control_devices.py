@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sv2rig.cli.control import Device, Json, RigName, Socket, ask, done, numbers
+from sv2rig.cli.control import Device, Json, RigName, Socket, ask, device_named, done, numbers
 from sv2rig.cli.output import print_json, print_text
 
 OneOrAll = Annotated[
-    str | None, typer.Argument(help="The device's id, as the screen shows it; without one, all.")
+    str | None,
+    typer.Argument(help="The device's id, its beginning or its back end; without one, all."),
 ]
 
 
@@ -41,8 +42,10 @@ def set_values(
     """
     from sv2rig.api.client import device_path
 
-    if values:
-        ask(rig, socket, "PATCH", device_path(device, "settings"), numbers(values))
+    wished = numbers(values or [])
+    device = device_named(device, rig, socket)
+    if wished:
+        ask(rig, socket, "PATCH", device_path(device, "settings"), wished)
     settings = ask(rig, socket, "GET", device_path(device))["settings"]
     if json:
         now = {setting["name"]: setting["value"] for setting in settings}
@@ -130,6 +133,7 @@ def _do(
 ) -> None:
     from sv2rig.api.client import device_path
 
+    device = device_named(device, rig, socket)
     ask(rig, socket, "POST", device_path(device, verb), body)
     done(json, f"{device} {words}", device=device)
 

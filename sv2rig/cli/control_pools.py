@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from sv2rig.cli.control import Json, RigName, Socket, ask, done
-from sv2rig.cli.output import print_json, print_text
+from sv2rig.cli.output import UserError, print_json, print_text
 
 Name = Annotated[str, typer.Argument(help="The pool's name, as `sv2rig pools list` shows it.")]
+
+
+def pools(
+    context: typer.Context, rig: RigName = None, socket: Socket = None, json: Json = False
+) -> None:
+    """The pools of a running rig: shown, the preferred one first, unless a command is given."""
+    if context.invoked_subcommand is None:
+        list_pools(rig, socket, json)
+    elif rig is not None or socket is not None or json:
+        raise UserError(f"options go behind the command: sv2rig pools {context.invoked_subcommand}")
 
 
 def list_pools(rig: RigName = None, socket: Socket = None, json: Json = False) -> None:
@@ -18,11 +29,25 @@ def list_pools(rig: RigName = None, socket: Socket = None, json: Json = False) -
     if json:
         print_json({"pools": pools})
         return
-    width = max((len(pool["name"]) for pool in pools), default=0)
-    for pool in pools:
-        mark = "*" if pool["is_active"] else " "
-        detail = f": {pool['detail']}" if pool["detail"] else ""
-        print_text(f"{mark} {pool['name']:{width}}  {pool['state']}{detail}  {pool['url']}")
+    for line in pool_lines(pools):
+        print_text(line)
+
+
+def pool_lines(pools: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a pool: the one that is mined on marked, why it cannot be at the end."""
+    widths = {
+        key: max((len(pool[key]) for pool in pools), default=0) for key in ("name", "state", "url")
+    }
+    return [
+        " ".join(
+            [
+                "*" if pool["is_active"] else " ",
+                *(f"{pool[key]:{width}} " for key, width in widths.items()),
+                pool["detail"],
+            ]
+        ).rstrip()
+        for pool in pools
+    ]
 
 
 def switch(name: Name, rig: RigName = None, socket: Socket = None, json: Json = False) -> None:

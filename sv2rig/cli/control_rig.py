@@ -1,12 +1,9 @@
-"""`sv2rig status`, `events`, `history`, `reload`, `quit` and `notify test`: a running rig as a
+"""`sv2rig status`, `reload`, `quit` and `notify test`: a running rig as a
 whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlencode
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from sv2rig.cli.control import Json, RigName, Socket, ask, done
 from sv2rig.cli.output import print_json, print_text
@@ -41,6 +38,11 @@ def _status_lines(picture: RigSnapshot) -> list[str]:
         f"{shares.pending} pending; best {difficulty(picture.best_difficulty)}, "
         f"{picture.blocks_found} blocks",
     ]
+    if (kept := picture.lifetime) is not None:
+        lines.append(
+            f"all-time: {kept.accepted} accepted, {kept.rejected} rejected, {kept.stale} stale; "
+            f"best {difficulty(kept.best_difficulty)}, {kept.blocks} blocks"
+        )
     width = max((len(device.id) for device in picture.devices), default=0)
     for device in picture.devices:
         state = "DISABLED" if not device.enabled else "PAUSED" if device.paused else device.state
@@ -50,36 +52,6 @@ def _status_lines(picture: RigSnapshot) -> list[str]:
             f"  {device.id:{width}}  {state:9} {hashrate(device.hashrate_hs):>10}{warm}{reason}"
         )
     return lines
-
-
-def history(
-    device: Annotated[str | None, typer.Option(help="One device; else the whole rig.")] = None,
-    hours: Annotated[float, typer.Option(help="How far back.", min=0.01)] = 24.0,
-    points: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 24,
-    rig: RigName = None,
-    socket: Socket = None,
-    json: Json = False,
-) -> None:
-    """Show the past as the daemon has kept it."""
-    from datetime import datetime
-
-    query = {"hours": hours, "points": points} | ({"device": device} if device else {})
-    answer = ask(rig, socket, "GET", f"/v1/history?{urlencode(query)}")
-    if json:
-        print_json(answer)
-        return
-    for point in answer["points"]:
-        when = datetime.fromtimestamp(point["time"]).astimezone()
-        print_text(
-            f"{when:%Y-%m-%d %H:%M%z}  {hashrate(point['hashrate_hs']):>10}  "
-            f"{_reading(point['temperature_c'], '°C')}  {_reading(point['power_w'], 'W')}"
-        )
-    if not answer["points"]:
-        print_text("nothing is kept of that time")
-
-
-def _reading(value: float | None, unit: str) -> str:
-    return f"{'–' if value is None else f'{value:.0f}':>5} {unit}"
 
 
 def reload(rig: RigName = None, socket: Socket = None, json: Json = False) -> None:

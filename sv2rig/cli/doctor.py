@@ -47,11 +47,13 @@ def _tell(finding: Finding, json: bool) -> None:
 
 
 def _findings(file: Path | None) -> Iterator[Finding]:
+    from sv2rig.api.client import find_rigs, process_at, rig_folders
     from sv2rig.boards.driver import all_drivers
     from sv2rig.boards.ports import PortWatcher
     from sv2rig.boards.surroundings import look_around
     from sv2rig.compute.opencl_probe import probe
     from sv2rig.rig import board_findings, machine_findings
+    from sv2rig.rig.finding import Finding, Level
     from sv2rig.rig.port_listing import PortListing
 
     yield machine_findings.clock(time.time(), machine_findings.clock_is_synchronised())
@@ -60,17 +62,12 @@ def _findings(file: Path | None) -> Iterator[Finding]:
     yield from machine_findings.opencl(probe())
     yield from board_findings.rules()
     listing = PortListing(all_drivers().values())
-    yield from board_findings.boards(listing.of(PortWatcher().current(), look_around()))
-    yield from _running()
-    yield from _configured(file)
-
-
-def _running() -> Iterator[Finding]:
-    from sv2rig.api.client import find_rigs, rig_folders
-    from sv2rig.rig.finding import Finding, Level
-
-    for name, path in find_rigs(rig_folders()).items():
+    rigs = find_rigs(rig_folders())
+    pids = {pid for path in rigs.values() if (pid := process_at(path)) is not None}
+    yield from board_findings.boards(listing.of(PortWatcher().current(), look_around()), pids)
+    for name, path in rigs.items():
         yield Finding("rig", Level.OK, f"{name} runs; `sv2rig top --socket {path}` shows it")
+    yield from _configured(file)
 
 
 def _configured(file: Path | None) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from sv2rig.cli import (
     bench,
     config,
     control_devices,
+    control_history,
     control_pools,
     control_rig,
     demo,
@@ -51,7 +52,7 @@ udev_app = typer.Typer(
     no_args_is_help=True, help="Rules that give you the boards and keep other programs off them."
 )
 config_app = typer.Typer(no_args_is_help=True, help="The configuration of `sv2rig run`.")
-pools_app = typer.Typer(no_args_is_help=True, help="The pools of a running rig.")
+pools_app = typer.Typer(invoke_without_command=True)
 notify_app = typer.Typer(no_args_is_help=True, help="A daemon's hooks.")
 app.command("demo")(demo.demo)
 app.command("mine")(mine.mine)
@@ -67,7 +68,7 @@ app.command("enable")(control_devices.enable)
 app.command("disable")(control_devices.disable)
 app.command("identify")(control_devices.identify)
 app.command("tune")(control_devices.tune)
-app.command("history")(control_rig.history)
+app.command("history")(control_history.history)
 app.command("reload")(control_rig.reload)
 app.command("quit")(control_rig.quit_rig)
 app.command("bench")(bench.bench)
@@ -82,6 +83,7 @@ app.add_typer(notify_app, name="notify")
 app.add_typer(pool_app, name="pool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(udev_app, name="udev")
+pools_app.callback()(control_pools.pools)
 pools_app.command("list")(control_pools.list_pools)
 pools_app.command("switch")(control_pools.switch)
 pools_app.command("enable")(control_pools.enable)

@@ -88,8 +88,8 @@ def run(
 ) -> None:
     """Serve Stratum V2 to miners: jobs from a chain, shares checked, blocks handed back.
 
-    The first line printed is the URL that miners use, the authority key at its end. Log lines go
-    to stderr. Ctrl-C stops in order and prints a summary.
+    The first line on standard output is the URL that miners use, the authority key at its end. Log
+    lines go to stderr. Ctrl-C stops in order and prints a summary.
     """
     if not simulated_chain:
         raise UserError("say --simulated-chain: templates from a node are not supported yet")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from sv2rig.boards.groups import BOARD_GROUPS, Membership, membership
+from sv2rig.boards.port_state import Obstacle
 from sv2rig.boards.udev_files import RULES, State, state
 from sv2rig.boards.usb_events import udev_runs
 from sv2rig.rig.finding import Finding, Level
@@ -37,15 +38,28 @@ def rules(root: Path = Path("/")) -> Iterator[Finding]:
             yield Finding("groups", Level.NOTE, text, "log out and in again")
 
 
-def boards(listed: Sequence[ListedPort]) -> Iterator[Finding]:
-    """Each board or port that may be one, and why it is or is not used."""
+def boards(listed: Sequence[ListedPort], rigs: Collection[int] = ()) -> Iterator[Finding]:
+    """Each board or port that may be one, and why it is or is not used. `rigs`: the processes that
+    are running rigs of ours."""
     if not listed:
         yield Finding("boards", Level.NOTE, "no board is plugged in")
     for port in listed:
         name = f"{port.name} ({port.title})"
+        if (rig := _in_use_by(port, rigs)) is not None:
+            yield Finding("boards", Level.OK, f"{name}: in use by a rig (pid {rig})")
+            continue
         for problem in port.problems:
             words, _, way = problem.text.partition(": ")
             level = Level.ERROR if problem.blocks else Level.WARNING
             yield Finding("boards", level, f"{name}: {words}", way)
         if not any(problem.blocks for problem in port.problems):
             yield Finding("boards", Level.OK, f"{name}: {port.state}; {port.choice.reason}")
+
+
+def _in_use_by(port: ListedPort, rigs: Collection[int]) -> int | None:
+    """The running rig that has it, where that is all that stands in the way."""
+    blocking = [problem for problem in port.problems if problem.blocks]
+    if any(problem.obstacle is not Obstacle.BUSY for problem in blocking):
+        return None
+    pids = {holder.pid for problem in blocking for holder in problem.holders}
+    return min(pids) if pids and pids <= set(rigs) else None

@@ -31,8 +31,9 @@ from sv2rig.rig.hooks import Hooks
 from sv2rig.rig.hotplug import boards_watched
 from sv2rig.rig.layered_wishes import LayeredWishes
 from sv2rig.rig.rig import Rig
-from sv2rig.rig.snapshot import Event, RigSnapshot
+from sv2rig.rig.snapshot import Event, LifetimeSnapshot, RigSnapshot
 from sv2rig.rig.store import Store
+from sv2rig.rig.store_history import Lifetime
 from sv2rig.rig.systemd import Notifier, pinging, watchdog_interval_s
 from sv2rig.rig.wishes import PassingWishes
 from sv2rig.transport.tcp import connect
@@ -85,6 +86,7 @@ class Daemon:
         self.rig.notes = self._notes
         if store is not None:
             self.rig.hear_shares(store.add_share)
+            self.rig.before = _before(store.totals().rig)
 
     def _session_of(self, context: MiningContext) -> Session:
         self.session = Session(
@@ -169,6 +171,12 @@ class Daemon:
 
     def _line(self, picture: RigSnapshot) -> None:
         logs.log_event("info", _status(picture))
+
+
+def _before(kept: Lifetime) -> LifetimeSnapshot:
+    return LifetimeSnapshot(
+        kept.accepted, kept.rejected, kept.stale, kept.blocks, kept.best_difficulty
+    )
 
 
 def _log(event: Event) -> None:

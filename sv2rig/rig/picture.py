@@ -14,6 +14,7 @@ from sv2rig.rig.knobs import CLOCKS
 from sv2rig.rig.rig_device import RigDevice
 from sv2rig.rig.snapshot import (
     DeviceSnapshot,
+    LifetimeSnapshot,
     PoolSnapshot,
     PoolStanding,
     ShareCounts,
@@ -145,6 +146,20 @@ def share_counts(tally: Tally) -> ShareCounts:
         stale=tally.stale,
         pending=tally.pending,
         unacknowledged=tally.unacknowledged,
+    )
+
+
+def lifetime(before: LifetimeSnapshot | None, tally: Tally) -> LifetimeSnapshot | None:
+    """What the runs before this one came to, and this one's counts."""
+    if before is None:
+        return None
+    bests = (before.best_difficulty, difficulty_of(tally.best_hash))
+    return LifetimeSnapshot(
+        accepted=before.accepted + tally.accepted,
+        rejected=before.rejected + tally.rejected,
+        stale=before.stale + tally.stale,
+        blocks=before.blocks + tally.blocks,
+        best_difficulty=max((best for best in bests if best is not None), default=None),
     )
 
 

@@ -18,6 +18,7 @@ from sv2rig.rig.fleet import BoardSource, Fleet
 from sv2rig.rig.picture import (
     device_picture,
     difficulty_of,
+    lifetime,
     pool_picture,
     share_counts,
     share_record,
@@ -25,7 +26,15 @@ from sv2rig.rig.picture import (
     sum_of_known,
 )
 from sv2rig.rig.repeats import Line, Repeats
-from sv2rig.rig.snapshot import SCHEMA, Event, PoolStanding, RigSnapshot, Ring, ShareRecord
+from sv2rig.rig.snapshot import (
+    SCHEMA,
+    Event,
+    LifetimeSnapshot,
+    PoolStanding,
+    RigSnapshot,
+    Ring,
+    ShareRecord,
+)
 from sv2rig.rig.switching import Switching
 from sv2rig.rig.wishes import PassingWishes, Wishes
 
@@ -61,6 +70,7 @@ class Rig:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._state = "starting"
+        self.before: LifetimeSnapshot | None = None  # what earlier runs came to, where it is kept
         self._sequence = 0
         self._events: Ring[Event] = Ring()
         self._shares: Ring[ShareRecord] = Ring()
@@ -300,6 +310,7 @@ class Rig:
             pools=self.pool_standings(),
             clock_error_s=self._session.clock_error_s,
             notes=self.notes(),
+            lifetime=lifetime(self.before, total),
         )
 
     def _as_utc(self, moment: float | None) -> float | None:

@@ -107,12 +107,22 @@ class PoolSnapshot(msgspec.Struct, frozen=True):
     payout_share: float | None = None
 
 
+class LifetimeSnapshot(msgspec.Struct, frozen=True):
+    """Counts over all the runs of a rig that keeps a store, this one among them."""
+
+    accepted: int = 0
+    rejected: int = 0
+    stale: int = 0
+    blocks: int = 0
+    best_difficulty: float | None = None
+
+
 class RigSnapshot(msgspec.Struct, frozen=True):
     """The rig as a whole. `sequence` grows by one with each snapshot published. `pool` is the one
     that is mined on, `pools` are all. `clock_error_s`: by how much this machine's clock is ahead of
-    the true time (negative: behind), where something showed that it is off. `hashrate_1m_hs` has
-    the present rate of devices that do not know a minute's yet. `notes`: troubles of the rig that
-    last, in words, such as a full disk."""
+    the true time (negative: behind), where something showed that it is off. `lifetime`: None where
+    nothing is kept. `hashrate_1m_hs` has the present rate of devices that do not know a minute's
+    yet. `notes`: troubles of the rig that last, in words, such as a full disk."""
 
     schema: int
     sequence: int
@@ -135,6 +145,7 @@ class RigSnapshot(msgspec.Struct, frozen=True):
     pools: tuple[PoolStanding, ...] = ()
     clock_error_s: float | None = None
     notes: tuple[str, ...] = ()
+    lifetime: LifetimeSnapshot | None = None
 
 
 class Event(msgspec.Struct, frozen=True):

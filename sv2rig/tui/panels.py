@@ -69,11 +69,7 @@ def header(rig: RigSnapshot, width: int, *, answering: bool) -> list[Text]:
         *labelled(("  1m", hashrate(rig.hashrate_1m_hs)), ("15m", hashrate(rig.hashrate_15m_hs))),
     ]
     power = [(efficiency(rig), ""), ("  ", ""), (quantity(watts(rig), " W"), "")]
-    best = labelled(("best", difficulty(rig.best_difficulty)))
-    blocks = [
-        ("  blk ", DIM),
-        (count(rig.blocks_found, 5), f"bold {GOOD}" if rig.blocks_found else ""),
-    ]
+    best, blocks = _luck(rig, all_time=wide)
     up = [("  up ", DIM), (duration(rig.uptime_s), "")]
     if wide:
         return [spread([*who, *rates, ("  ", ""), *power], [*best, *blocks, *up], width)]
@@ -81,6 +77,17 @@ def header(rig: RigSnapshot, width: int, *, answering: bool) -> list[Text]:
         spread([*who, *rates], up, width),
         spread([*power, *_clock(rig)], [*best, *blocks], width),
     ]
+
+
+def _luck(rig: RigSnapshot, *, all_time: bool) -> tuple[list[Part], list[Part]]:
+    """The best difficulty and the blocks: of this run, or of all where they are kept."""
+    kept = rig.lifetime if all_time else None
+    best, found = rig.best_difficulty, rig.blocks_found
+    if kept is not None:
+        best, found = kept.best_difficulty, kept.blocks
+    said = difficulty(best) if kept is None else f"{difficulty(best)} all-time"
+    blocks = [("  blk ", DIM), (count(found, 5), f"bold {GOOD}" if found else "")]
+    return labelled(("best", said)), blocks
 
 
 def _clock(rig: RigSnapshot) -> list[Part]:

@@ -139,6 +139,7 @@ def test_what_is_set_reaches_the_board_and_outlives_an_unplug(environment: dict[
                 said(again)
                 until(environment, is_up)
                 assert run(environment, "set", device) == "frequency = 100 MHz\n"
+                assert f"in use by a rig (pid {rig.pid})" in run(environment, "doctor")
             _, log, _ = ended(rig)
     assert log.count("set frequency to 100 MHz") == 1
     assert f": set frequency to 100 MHz device={device}" in log

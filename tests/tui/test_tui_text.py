@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from tui_scenes import NOW, device
+from tui_scenes import NOW, device, rig
 
+from sv2rig.rig.snapshot import LifetimeSnapshot
 from sv2rig.tui import panels
 from sv2rig.tui.history import RateHistory
 from sv2rig.tui.text import cell, count, fit, fit_middle, plain, quantity, short_url
@@ -142,3 +143,11 @@ def test_a_boards_detail_says_how_well_its_rate_is_proved_and_what_its_line_dama
     calm = panels.device_detail(device(0), NOW, width)[1].plain
     assert "proved" not in calm
     assert "comm" not in calm
+
+
+def test_a_wide_header_tells_of_all_runs() -> None:
+    kept = LifetimeSnapshot(blocks=3, best_difficulty=8.74e9)
+    [wide] = panels.header(rig(device(0), lifetime=kept), 118, answering=True)
+    assert "best 8.74G all-time  blk 3" in wide.plain
+    [without] = panels.header(rig(device(0)), 118, answering=True)
+    assert "best 1.42G  blk 0" in without.plain
