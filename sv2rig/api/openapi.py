@@ -97,8 +97,8 @@ def _operation(route: Route, named: dict[str, Any]) -> dict[str, Any]:
 
 def _errors(route: Route, named: dict[str, Any]) -> dict[str, Any]:
     described = dict(ALWAYS)
-    statuses = {*route.refusals, 422 if route.query or route.body else 500, 500}
-    statuses |= {408, 413, 422} if route.body else set()
+    statuses = {*route.refusals, 422, 500}
+    statuses |= {408, 413} if route.body else set()
     described |= {str(status): SOMETIMES[status] for status in statuses}
     return {
         status: _answer(words, named[_key(Problem)]) for status, words in sorted(described.items())

@@ -56,7 +56,7 @@ async def serve_api(rig: ApiRig, options: ApiOptions) -> AsyncIterator[Places]:
         token_file, token = token_of(options, path) if listeners else (None, "")
         _warn_of_clear_text(rig, listeners, tls is not None)
         stream, waiting = Stream(rig.source), _Waiting()
-        names = (host_of(options.listen),) if options.listen else ()
+        names = _names(options.listen) if options.listen else ()
         runner = web.AppRunner(
             _application(rig, stream, [waiting.note, in_json, guard(token, names)]),
             access_log=None,
@@ -135,3 +135,9 @@ class _Waiting:
             return await handler(request)
 
         return note
+
+
+def _names(listen: str) -> tuple[str, ...]:
+    """What this machine goes by for others, beside its addresses."""
+    host = socket.gethostname().lower()
+    return (host_of(listen), host, host.partition(".")[0])

@@ -202,6 +202,8 @@ class _Reloading:
         from sv2rig.rig.reload import carry_out, plan
 
         async with self._one:
+            if self._daemon.stop.is_set():
+                raise CommandError("the rig stops", "refused")
             notifier, rig = self._daemon.notifier, self._daemon.rig
             notifier.reloading()
             try:

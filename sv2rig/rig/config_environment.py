@@ -17,13 +17,14 @@ from sv2rig.rig.config_text import KeyPath
 CONFIG_VARIABLE = "SV2RIG_CONFIG"
 # What a hook's command is told, and what the tests use: no keys.
 _OTHERS = (CONFIG_VARIABLE, "SV2RIG_EVENT", "SV2RIG_UPDATE_GOLDEN")
+_FAMILY = "SV2RIG_EVENT_"
 
 
 def overlay(raw: dict[str, Any], environ: Mapping[str, str], origins: Origins) -> list[Finding]:
     """Put the environment's values into `raw`; what could not be put there."""
     found = []
     for name in sorted(environ, key=_in_order):
-        if not name.startswith(PREFIX) or name.startswith(_OTHERS):
+        if not name.startswith(PREFIX) or name in _OTHERS or name.startswith(_FAMILY):
             continue
         path = _path(name)
         key = find(path)

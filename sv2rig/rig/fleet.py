@@ -28,6 +28,7 @@ _LEVELS = {
 # A board's fan runs for a minute at most after its end began.
 ENDS_WITHIN_S = 75.0
 ENDS_UNTOLD_S = 1.0
+STOPS = "the rig stops"
 DISABLED = "disabled"
 
 
@@ -77,6 +78,11 @@ class Fleet:
             device.may_work_again for device in self.devices.values()
         )
 
+    @property
+    def stops(self) -> bool:
+        """Nothing is started any more."""
+        return self._closed
+
     def find(self, device_id: str) -> RigDevice:
         """UnknownDeviceError where there is none of this id."""
         device = self.devices.get(device_id)
@@ -94,7 +100,7 @@ class Fleet:
         to be measured."""
         device_id = device.info.device_id
         if self._closed:
-            raise DeviceRefusedError("the rig stops")
+            raise DeviceRefusedError(STOPS)
         if self.runs and device.info.rated_hs is None:
             raise DeviceRefusedError(f"{device_id} has no rated hash rate: restart the rig for it")
         known = self.devices.get(device_id)

@@ -24,6 +24,8 @@ from sv2rig.rig.happenings import Happening, Kind
 TIMEOUT_S = 30.0
 MOST_WAITING = 100  # of a kind: a hub that fails takes all its boards with it
 MOST_OUTPUT = 2000  # bytes of what it said on stderr
+LAST_WORDS_S = 0.5  # that its stderr may stay open after its end, held by what it started
+_STDERR = 2
 _NOT_PASSED_ON = ("SV2RIG_", "NOTIFY_SOCKET", "WATCHDOG_")
 
 Report = Callable[[str, str], None]
@@ -150,6 +152,9 @@ async def run_command(
         if isinstance(end, asyncio.CancelledError):
             raise
         return f"{command[0]} was killed: it took longer than {timeout_s:g} s", _words(ear.said)
+    else:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ear.heard_all.wait(), LAST_WORDS_S)
     finally:
         transport.close()
     status = transport.get_returncode()
@@ -162,10 +167,15 @@ class _Ear(asyncio.SubprocessProtocol):
 
     def __init__(self) -> None:
         self.exited = asyncio.Event()
+        self.heard_all = asyncio.Event()
         self.said = bytearray()
 
     def pipe_data_received(self, _fd: int, data: bytes) -> None:
         self.said += data[: MOST_OUTPUT - len(self.said)]
+
+    def pipe_connection_lost(self, fd: int, _error: Exception | None) -> None:
+        if fd == _STDERR:
+            self.heard_all.set()
 
     def process_exited(self) -> None:
         self.exited.set()
@@ -181,7 +191,8 @@ def _give(transport: asyncio.SubprocessTransport, given: bytes) -> None:
 
 def _ended_with(name: str, status: int) -> str:
     if status < 0:
-        return f"{name} was ended by {signal.Signals(-status).name}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"{name} was ended by {names.get(-status, f'signal {-status}')}"
     return f"{name} ended with status {status}"
 
 

@@ -185,7 +185,11 @@ class Rig:
                 self._state = "mining"
                 await self._mine()
         finally:
-            await self._fleet.stop()
+            publishing = self._loop.create_task(self._publish_for_ever())
+            try:
+                await self._fleet.stop()
+            finally:
+                publishing.cancel()
             self._state = "stopped"
             self._tell_repeats(float("inf"))
             self._publish()
@@ -276,6 +280,12 @@ class Rig:
         self._publish()
 
     # -- the picture
+
+    async def _publish_for_ever(self) -> None:
+        """While boards cool, which may take a minute, people see it."""
+        while True:
+            self._publish()
+            await asyncio.sleep(TICK_S)
 
     def _publish(self) -> None:
         self._sequence += 1

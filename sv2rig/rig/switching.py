@@ -13,7 +13,7 @@ from sv2rig.devices.device import (
     ResetRefusedError,
     Resettable,
 )
-from sv2rig.rig.fleet import DISABLED, ENDS_UNTOLD_S, DeviceRefusedError, Fleet
+from sv2rig.rig.fleet import DISABLED, ENDS_UNTOLD_S, STOPS, DeviceRefusedError, Fleet
 from sv2rig.rig.rig_device import HANG_AFTER_S, RigDevice
 
 _LOOK_AGAIN_S = 0.2
@@ -107,6 +107,8 @@ class Switching:
             new = await self._successor(device)
         finally:
             device.is_switching = False
+        if self._fleet.stops:
+            raise DeviceRefusedError(STOPS)
         if new is None:
             reason = "it hangs and cannot be started again: restart the rig"
             self._say(device, DeviceState.DEAD, reason)
@@ -142,6 +144,8 @@ class Switching:
         return task
 
     def _check_free(self, device: RigDevice) -> None:
+        if self._fleet.stops:
+            raise DeviceRefusedError(STOPS)
         if device.is_switching:
             raise DeviceRefusedError(
                 f"{device.info.device_id} is being started or stopped: try again in a minute"

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from sv2rig import __version__
 from sv2rig.tui.pool_lines import trouble
 from sv2rig.tui.text import clock, offset, plain
-from sv2rig.tui.watch import Watch
+from sv2rig.tui.watch import Watch, blocks_of
 from sv2rig.units import duration
 
 
@@ -49,7 +49,7 @@ class Banners(Vertical):
         self.silent(watch.silent_s, rig.time, watch.lost)
         self.query_one("#pool", Banner).say(trouble(rig))
         self.version(watch.other_version)
-        return self.blocks(watch.new_blocks, rig.blocks_found)
+        return self.blocks(watch.new_blocks, blocks_of(rig))
 
     def silent(self, seconds: float | None, last_heard: float, lost: str = "") -> None:
         """`seconds` without news; None while there are. `lost`: why, where that is known."""

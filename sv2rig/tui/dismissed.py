@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from sv2rig.rig.snapshot import RigSnapshot
+from sv2rig.tui.watch import blocks_of
 
-_SAME_START_S = 60.0  # clocks are set; a rig that was started anew counts its blocks from 0
+_SAME_START_S = 60.0  # clocks are set; a rig without a store counts anew with each start
 
 
 class _Seen(msgspec.Struct):
@@ -27,13 +28,14 @@ class Dismissed:
     def blocks(self, rig: RigSnapshot) -> int:
         """How many of this rig's blocks the user has seen."""
         seen = self._read().get(rig.name)
-        if seen is None or abs(seen.started - _started(rig)) > _SAME_START_S:
+        if seen is None:
             return 0
-        return min(seen.blocks, rig.blocks_found)
+        counts_anew = abs(seen.started - _started(rig)) > _SAME_START_S and rig.lifetime is None
+        return 0 if counts_anew else min(seen.blocks, blocks_of(rig))
 
     def keep(self, rig: RigSnapshot) -> None:
         """The user has seen them all."""
-        known = {**self._read(), rig.name: _Seen(_started(rig), rig.blocks_found)}
+        known = {**self._read(), rig.name: _Seen(_started(rig), blocks_of(rig))}
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             new = self._path.with_suffix(".new")

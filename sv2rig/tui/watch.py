@@ -39,6 +39,11 @@ class Listens(Protocol):
     def lost(self) -> str: ...
 
 
+def blocks_of(rig: RigSnapshot) -> int:
+    """Blocks found in all its runs, where the rig keeps count, else in this one."""
+    return rig.blocks_found if rig.lifetime is None else rig.lifetime.blocks
+
+
 class Watch:
     """Reads a source. `clock` gives monotonic seconds; it only judges whether the rig answers."""
 
@@ -80,7 +85,9 @@ class Watch:
                 for at, rate in self.source.rates_before(rig.time):
                     self.rates.add(at, rate)
         elif is_other_run(self.rig, rig):
-            self._blocks_seen = self._last_event = self._last_share = 0
+            if rig.lifetime is None:
+                self._blocks_seen = 0
+            self._last_event = self._last_share = 0
             self._answers.clear()
         self.rig = rig
         self.rates.add(rig.time, rig.hashrate_hs)
@@ -105,7 +112,7 @@ class Watch:
     @property
     def new_blocks(self) -> int:
         """Blocks found since the user last looked."""
-        return self.rig.blocks_found - self._blocks_seen if self.rig is not None else 0
+        return max(0, blocks_of(self.rig) - self._blocks_seen) if self.rig is not None else 0
 
     @property
     def other_version(self) -> str | None:
@@ -117,7 +124,7 @@ class Watch:
     def dismiss(self) -> None:
         """The user has seen the blocks and the note about versions."""
         if self.rig is not None:
-            self._blocks_seen = self.rig.blocks_found
+            self._blocks_seen = blocks_of(self.rig)
             self._version_seen = self.rig.version
 
     def skip_blocks(self, number: int) -> None:

@@ -533,6 +533,25 @@ class HotBoard(LoopBoard):
         await self.cool.wait()
 
 
+def test_pictures_go_on_while_boards_cool() -> None:
+    async def main() -> None:
+        net, clock = MemoryNet(), Clock()
+        pool = PoolProcess(net, clock)
+        run = Run([HotBoard("board:0", 50)], net.connect, clock)
+        await run.until("mining")
+        ending = asyncio.create_task(run.stop())
+        await asyncio.sleep(20)
+        before = run.rig.snapshot()
+        await asyncio.sleep(20)
+        later = run.rig.snapshot()
+        assert later.state == "stopping"
+        assert later.sequence >= before.sequence + 19
+        await ending
+        await pool.stop()
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(("cools_s", "takes_s"), [(50, 50), (74, 74), (1e6, 76)])
 def test_a_rig_ends_when_its_boards_have_cooled_and_no_later(cools_s: float, takes_s: int) -> None:
     async def main() -> None:

@@ -214,6 +214,23 @@ def test_a_device_disabled_in_an_earlier_rig_is_not_started() -> None:
     run_virtual(main())
 
 
+def test_a_rig_that_stops_starts_nothing_any_more() -> None:
+    async def main() -> None:
+        bench = Bench(FreshDevice(), FreshDevice("loop:1"))
+        await bench.mines("loop:0")
+        await bench.commands.disable("loop:0")
+        ending = asyncio.create_task(bench.end())
+        await asyncio.sleep(0)
+        await refused(bench.commands.enable("loop:0"), "the rig stops")
+        await refused(bench.commands.reset("loop:1"), "the rig stops")
+        await ending
+        first = bench.run.rig.device("loop:0")
+        assert isinstance(first, FreshDevice)
+        assert len(first.made) == 1
+
+    run_virtual(main())
+
+
 def test_reset_renews_what_can_be_renewed_and_refuses_the_rest_in_words() -> None:
     async def main() -> None:
         device, plain = FreshDevice(), LoopBoard("board:0")
