@@ -249,6 +249,13 @@ async def test_reload(tmp_path: Path) -> None:
             assert [s["value"] for s in devices["settings"] if s["name"] == "latency_ms"] == [20.0]
             await process.says("configuration: pools.second.url")
 
+            await ask(tmp_path, "POST", "/v1/pools/second/disable")
+            [told] = (await ask(tmp_path, "POST", "/v1/reload"))["changes"]
+            stays = "by command, which stays until the configuration changes it"
+            assert told == f"pools.second was disabled {stays}"
+            pools = await ask(tmp_path, "GET", "/v1/pools")
+            assert [p["state"] for p in pools if p["name"] == "second"] == ["disabled"]
+
             config.write_text(good.replace('name = "home"', 'name = "moved"'))
             process.send(signal.SIGHUP)
             await process.says("leaving pool 'home'")
