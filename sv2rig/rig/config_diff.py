@@ -43,6 +43,11 @@ def changes(old: Loaded, new: Loaded) -> list[Change]:
     return diff(old.config, new.config, known - hidden)
 
 
+def waiting_changes(started: Loaded, now: Loaded) -> list[Change]:
+    """What comes into force with a restart only."""
+    return [change for change in changes(started, now) if change.applies == "restart"]
+
+
 def diff(old: RigConfig, new: RigConfig, public: Collection[str] = ()) -> list[Change]:
     """Every key that changes, in the file's order; pools that come, go or change places. `public`:
     the pools whose user may be shown."""
