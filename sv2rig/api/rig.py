@@ -54,11 +54,14 @@ class RigCommands(Protocol):
 
 
 class ConfigShown(msgspec.Struct, frozen=True):
-    """The configuration in force, without secrets, and where each key's value came from."""
+    """The configuration as it was last read, without secrets, and where each key's value came from.
+    `waiting`: keys whose value comes into force with a restart, with the one in force till then, as
+    "name: garage -> cellar, after a restart"."""
 
     path: str | None
     config: dict[str, Any]
     origins: dict[str, str]
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,19 +49,23 @@ class ClockedBoard(Board):
             if self.plug.tuning is not None:
                 self._keep({**self.plug.tuning, "active": False, "chosen_mhz": None})
 
+    def recall(self, name: str, value: float) -> None:
+        """As adjust, of an earlier life: a search that was begun after it stands above it."""
+        super().adjust(name, value)
+
     # -- its life
 
     def start(self, sink: DeviceSink) -> None:
         super().start(sink)
         if self.plug.tuning is not None:
-            self._recall(self.plug.tuning)
+            self._take_up(self.plug.tuning)
 
-    def _recall(self, record: dict[str, Any]) -> None:
+    def _take_up(self, record: dict[str, Any]) -> None:
         """What an earlier life of this board found, or was looking for."""
         try:
             if record["active"]:
                 self._begin_tuning(Goal(record["goal"]), record["limits"], has_power=True)
-            elif record["chosen_mhz"] is not None and self.clock not in self.plug.settings:
+            elif record["chosen_mhz"] is not None:  # else a person has set it since
                 chosen = self._clock_setting.check(record["chosen_mhz"])
                 self.plug.settings[self.clock] = chosen
         except (

@@ -222,12 +222,14 @@ async def _served(daemon: Daemon, reloading: _Reloading) -> AsyncIterator[None]:
     from sv2rig.api.places import ApiStartError
     from sv2rig.api.rig import ApiRig, ConfigShown
     from sv2rig.api.server import serve_api
+    from sv2rig.rig.config_diff import waiting_changes
     from sv2rig.rig.config_show import nested, shown
 
     def config() -> ConfigShown:
         loaded = daemon.loaded
         path = None if loaded.path is None else str(loaded.path)
-        return ConfigShown(path, nested(shown(loaded)), dict(loaded.origins))
+        waiting = [str(change) for change in waiting_changes(daemon.started_with, loaded)]
+        return ConfigShown(path, nested(shown(loaded)), dict(loaded.origins), tuple(waiting))
 
     async def notify() -> str:
         outcome = await daemon.hooks.test()

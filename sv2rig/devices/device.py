@@ -158,6 +158,14 @@ class Adjustable(Protocol):
 
 
 @runtime_checkable
+class Recalling(Protocol):
+    """An Adjustable that has a later word than a setting of an earlier life: it tuned itself."""
+
+    def recall(self, name: str, value: float) -> None:
+        """As adjust, before it starts; what was found since then stands above it."""
+
+
+@runtime_checkable
 class Identifiable(Protocol):
     """A device that can show where it is, as by a blinking light."""
 

@@ -174,13 +174,10 @@ class Commands:
             await self._rig.switching.reset(device_id)
 
     def tune(self, device_id: str, goal: str, limits: Mapping[str, float]) -> None:
-        """Let it look for its best clock, which then takes the place of what was set."""
+        """Let it look for its best clock, whose record then stands above what was set before."""
         device = self._find(device_id)
         with _refusals():
             knobs.tune(device, goal, limits)
-        wishes = self._rig.wishes
-        others = {n: v for n, v in wishes.settings(device_id).items() if n not in knobs.CLOCKS}
-        wishes.keep_settings(device_id, others)
 
     # -- pools
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from sv2rig.rig.config import HIDDEN, leaves
+from sv2rig.rig.config import HIDDEN, Loaded, leaves
 from sv2rig.rig.config_keys import dotted, find
 from sv2rig.rig.config_model import RigConfig
 from sv2rig.rig.config_show import shown_command
@@ -31,19 +32,37 @@ class Change:
         return f"{self.path}: {_words(self.old)} -> {_words(self.new)}{when}"
 
 
-def diff(old: RigConfig, new: RigConfig) -> list[Change]:
-    """Every key that changes, in the file's order; pools that come, go or change places."""
+def changes(old: Loaded, new: Loaded) -> list[Change]:
+    """As diff, with the users that are no secret shown."""
+    hidden, known = set(), set()
+    for loaded in (old, new):
+        for number, pool in enumerate(loaded.config.pools):
+            known.add(pool.name)
+            if loaded.shown_user(number) == HIDDEN:
+                hidden.add(pool.name)
+    return diff(old.config, new.config, known - hidden)
+
+
+def waiting_changes(started: Loaded, now: Loaded) -> list[Change]:
+    """What comes into force with a restart only."""
+    return [change for change in changes(started, now) if change.applies == "restart"]
+
+
+def diff(old: RigConfig, new: RigConfig, public: Collection[str] = ()) -> list[Change]:
+    """Every key that changes, in the file's order; pools that come, go or change places. `public`:
+    the pools whose user may be shown."""
     before, after = _by_name(old), _by_name(new)
-    changes = []
+    found = []
     for path in dict.fromkeys([*before, *after]):
         was, now = before.get(path), after.get(path)
         if was != now:
             applies = _applies(path)
-            changes.append(Change(dotted(path), _masked(path, was), _masked(path, now), applies))
+            old_shown, new_shown = _shown(path, was, public), _shown(path, now, public)
+            found.append(Change(dotted(path), old_shown, new_shown, applies))
     order, new_order = _order(old, new), _order(new, old)
     if order != new_order:
-        changes.append(Change("pools", order, new_order, "now"))
-    return changes
+        found.append(Change("pools", order, new_order, "now"))
+    return found
 
 
 def _by_name(config: RigConfig) -> dict[KeyPath, Any]:
@@ -70,9 +89,10 @@ def _applies(path: KeyPath) -> Applies:
     return "restart" if key is not None and key.restart else "now"
 
 
-def _masked(path: KeyPath, value: Any) -> Any:
+def _shown(path: KeyPath, value: Any, public: Collection[str]) -> Any:
     if isinstance(value, SecretStr):
-        return HIDDEN
+        is_public = path[0] == "pools" and path[1] in public
+        return value.get_secret_value() if is_public else HIDDEN
     return tuple(shown_command(value)) if path == ("hooks", "command") and value else value
 
 

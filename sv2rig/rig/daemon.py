@@ -60,7 +60,7 @@ class Daemon:
         give_up_after_s: float | None = None,
     ) -> None:
         config = loaded.config
-        self.loaded = loaded
+        self.loaded = self.started_with = loaded
         self.store = store
         self.notifier = notifier
         self.stop = asyncio.Event()

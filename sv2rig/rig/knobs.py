@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 
 from sv2rig.boards.line import BoardError
-from sv2rig.devices.device import Adjustable, Device, Identifiable, Setting, Tunable
+from sv2rig.devices.device import Adjustable, Device, Identifiable, Recalling, Setting, Tunable
 
 GOALS = ("hashrate", "efficiency")
 CLOCKS = ("frequency", "frequency_mhz")  # how drivers call the setting of it
@@ -30,6 +30,11 @@ def settings_now(device: Device) -> dict[str, float]:
 
 def set_values(device: Device, values: Mapping[str, float]) -> dict[str, float]:
     """Set all of these or none; what is set then."""
+    _adjust_all(_checked(device, values), device.info.device_id, values)
+    return settings_now(device)
+
+
+def _checked(device: Device, values: Mapping[str, float]) -> Adjustable:
     info = device.info
     if not isinstance(device, Adjustable) or not info.settings:
         raise KnobError(f"{info.device_id} has nothing that can be set")
@@ -39,8 +44,7 @@ def set_values(device: Device, values: Mapping[str, float]) -> dict[str, float]:
             _setting(device, name).check(value)
     except ValueError as error:
         raise KnobError(f"{info.device_id}: {error}", name) from error
-    _adjust_all(device, info.device_id, values)
-    return settings_now(device)
+    return device
 
 
 def recall(device: Device, values: Mapping[str, float]) -> list[str]:
@@ -48,8 +52,12 @@ def recall(device: Device, values: Mapping[str, float]) -> list[str]:
     refused = []
     for name, value in values.items():
         try:
-            set_values(device, {name: value})
-        except KnobError as error:
+            if isinstance(device, Recalling):
+                _checked(device, {name: value})
+                device.recall(name, value)
+            else:
+                set_values(device, {name: value})
+        except (KnobError, ValueError) as error:
             refused.append(f"a setting of before is left out: {error}")
     return refused
 

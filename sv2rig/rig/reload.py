@@ -3,7 +3,7 @@ restart is named, and one that does not hold together changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sv2rig.devices.device import Device
@@ -11,7 +11,7 @@ from sv2rig.mining.failover import PoolEntry
 from sv2rig.mining.session import SessionOptions
 from sv2rig.rig import knobs, logs
 from sv2rig.rig.config import Loaded
-from sv2rig.rig.config_diff import Change, diff
+from sv2rig.rig.config_diff import Change, changes
 from sv2rig.rig.config_model import DeviceConfig, RigConfig
 from sv2rig.rig.configured import check_usable, hook_plan, pool_entries, session_options
 from sv2rig.rig.daemon import Daemon
@@ -36,7 +36,7 @@ def plan(daemon: Daemon, loaded: Loaded, environment: Mapping[str, str]) -> Plan
     check_usable(loaded, environment)
     return Plan(
         loaded,
-        tuple(diff(daemon.loaded.config, loaded.config)),
+        tuple(changes(daemon.loaded, loaded)),
         tuple(pool_entries(loaded)),
         session_options(loaded.config, daemon.give_up_after_s),
         hook_plan(loaded.config),
@@ -49,10 +49,8 @@ async def carry_out(daemon: Daemon, wanted: Plan) -> list[str]:
     before, daemon.loaded = daemon.loaded, wanted.loaded
     config = wanted.loaded.config
     told = [str(change) for change in wanted.changes]
-    if daemon.pools != wanted.pools:
-        told += _other_users(daemon.pools, wanted.pools)
-        daemon.pools = wanted.pools
-        daemon.session.replace(wanted.pools)
+    told += _other_users(daemon.pools, wanted.pools)
+    told += _pools(daemon, wanted.pools)
     if before.config.failover != config.failover:
         daemon.session.limit(wanted.options)
     daemon.hooks.plan = wanted.hook
@@ -63,6 +61,61 @@ async def carry_out(daemon: Daemon, wanted: Plan) -> list[str]:
     if not told:
         daemon.rig.tell("info", "configuration: nothing changed")
     return told
+
+
+def _pools(daemon: Daemon, wanted: tuple[PoolEntry, ...]) -> list[str]:
+    """Where commands stand above the file, in words."""
+    in_force = tuple(standing.entry for standing in daemon.session.pools())
+    layered = layered_pools(daemon.pools, wanted, in_force)
+    daemon.pools = wanted
+    if layered != in_force:
+        daemon.session.replace(layered)
+    return list(_by_command(wanted, layered))
+
+
+def layered_pools(
+    before: tuple[PoolEntry, ...], now: tuple[PoolEntry, ...], in_force: tuple[PoolEntry, ...]
+) -> tuple[PoolEntry, ...]:
+    """The pools of another configuration, with what commands did to those that it leaves as they
+    were `before`: changed, removed, added or put into another order."""
+    mine = {entry.name: entry for entry in in_force}
+    names = {entry.name for entry in (*before, *now)}
+    added = [entry for entry in in_force if entry.name not in names]
+    kept = [mine.get(entry.name) if entry in before else entry for entry in now]
+    layered = [*(entry for entry in kept if entry is not None), *added]
+    if _order(before, now) == _order(now, before):
+        place = {entry.name: number for number, entry in enumerate(in_force)}
+        layered.sort(key=lambda entry: place.get(entry.name, len(place)))
+    return tuple(layered) or now
+
+
+def _order(entries: tuple[PoolEntry, ...], others: tuple[PoolEntry, ...]) -> list[str]:
+    """The names of those that both have."""
+    names = {entry.name for entry in others}
+    return [entry.name for entry in entries if entry.name in names]
+
+
+def _by_command(file: tuple[PoolEntry, ...], in_force: tuple[PoolEntry, ...]) -> Iterator[str]:
+    stays = "by command, which stays until the configuration changes it"
+    mine = {entry.name: entry for entry in in_force}
+    for entry in file:
+        now = mine.get(entry.name)
+        if now is None:
+            yield f"pools.{entry.name} was removed {stays}"
+        elif now != entry:
+            done = "changed" if now.enabled == entry.enabled else _switched(now)
+            yield f"pools.{entry.name} was {done} {stays}"
+    names = {entry.name for entry in file}
+    for entry in in_force:
+        if entry.name not in names:
+            yield f"pools.{entry.name} was added by command and stays until the rig ends"
+    order = _order(in_force, file)
+    if order != _order(file, in_force):
+        yield f"pools were put in the order {', '.join(order)} {stays}"
+
+
+def _switched(entry: PoolEntry) -> str:
+    return "enabled" if entry.enabled else "disabled"
 
 
 def _other_users(before: tuple[PoolEntry, ...], now: tuple[PoolEntry, ...]) -> list[str]:

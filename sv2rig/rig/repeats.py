@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from math import isfinite
 
 WINDOW_S = 60.0
 MOST_OF_DEVICES = 8  # lines of a minute that are told as they come, all devices together
@@ -32,6 +33,7 @@ class Line:
 class _Seen:
     since: float
     latest: Line
+    last: float = 0.0
     times: int = 0
     devices: set[str | None] = field(default_factory=set)
 
@@ -101,7 +103,7 @@ class Repeats:
             self._seen[key] = _Seen(now, line)
             return not self._crowd.takes(line, 1, {line.device_id}, now)
         seen.times += 1
-        seen.latest = line
+        seen.latest, seen.last = line, now
         seen.devices.add(line.device_id)
         return False
 
@@ -114,7 +116,7 @@ class Repeats:
             seen = self._seen.pop(key)
             if seen.times:
                 if not self._crowd.takes(seen.latest, seen.times, seen.devices, now):
-                    told.append(_counted(seen))
+                    told.append(_counted(seen, now))
                 self._seen[key] = _Seen(now, seen.latest)  # what goes on is told once a minute
         return told + self._crowd.due(now)
 
@@ -126,12 +128,14 @@ def _key(line: Line) -> Line:
     return Line(line.level, _NUMBERS.sub("#", line.text), device_id)
 
 
-def _counted(seen: _Seen) -> Line:
+def _counted(seen: _Seen, now: float) -> Line:
+    """Worded so that nobody takes it for news: what it tells may no longer hold."""
     latest = seen.latest
     times = "once more" if seen.times == 1 else f"{seen.times} times more"
     if len(seen.devices) > 1:
-        times += f", on {len(seen.devices)} devices,"
-    return Line(latest.level, f"{latest.text} … {times} in the last minute", latest.device_id)
+        times += f", on {len(seen.devices)} devices"
+    ago = f", the last {now - seen.last:.0f} s ago" if isfinite(now) else ""
+    return Line(latest.level, f"earlier, {times}{ago}: {latest.text}", latest.device_id)
 
 
 def _kept(level: str, words: str, more: _More) -> Line:

@@ -38,7 +38,8 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Lifetime(msgspec.Struct, frozen=True):
-    """What came about since the store was begun. `hashes` follow from rates and time."""
+    """What came about since the store was begun. `hashes` follow from rates and time; of pools
+    neither is known."""
 
     accepted: int = 0
     rejected: int = 0
@@ -46,8 +47,8 @@ class Lifetime(msgspec.Struct, frozen=True):
     unacknowledged: int = 0
     blocks: int = 0
     best_difficulty: float | None = None
-    mined_s: float = 0.0
-    hashes: float = 0.0
+    mined_s: float | None = None
+    hashes: float | None = None
     hardware_errors: int = 0
     comm_errors: int = 0
 

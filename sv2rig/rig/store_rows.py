@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sv2rig.rig.snapshot import DeviceSnapshot, RigSnapshot, ShareRecord
@@ -80,19 +80,19 @@ class Sampler:
     def minute(self, utc: float, devices: Sequence[DeviceSnapshot], rig: RigSnapshot) -> Minute:
         elapsed_s = _since(rig.uptime_s, self._uptime_s)
         self._uptime_s = rig.uptime_s
-        mining = any(device.state in _MINING for device in devices)
-        return Minute(
-            int(utc // 60),
-            (
-                self._sample(RIG_NAME, rig, elapsed_s if mining else 0.0),
-                *(self._sample(d.id, d, elapsed_s if d.state in _MINING else 0.0) for d in devices),
-            ),
-        )
+        mining = [device for device in devices if device.state in _MINING]
+        parts = [
+            self._sample(d.id, d, d.lately_hs, elapsed_s if d in mining else 0.0) for d in devices
+        ]
+        whole = self._sample(RIG_NAME, rig, _rate_of_all(devices), elapsed_s if mining else 0.0)
+        whole = replace(whole, hashes=math.fsum(part.hashes for part in parts))
+        return Minute(int(utc // 60), (whole, *parts))
 
-    def _sample(self, name: str, of: DeviceSnapshot | RigSnapshot, mined_s: float) -> Sample:
+    def _sample(
+        self, name: str, of: DeviceSnapshot | RigSnapshot, rate: float | None, mined_s: float
+    ) -> Sample:
         before = self._errors.get(name, (0, 0))
         self._errors[name] = of.hardware_errors, of.comm_errors
-        rate = of.hashrate_hs if of.hashrate_1m_hs is None else of.hashrate_1m_hs
         device = of if isinstance(of, DeviceSnapshot) else None
         return Sample(
             device=name,
@@ -287,6 +287,13 @@ def _integer(value: float | None, scale: int = 1) -> int | None:
 
 def _finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
+
+
+def _rate_of_all(devices: Sequence[DeviceSnapshot]) -> float | None:
+    """Unknown where one mines at an unknown rate: a part of the rig would pass for all of it."""
+    known = [device.lately_hs for device in devices if device.lately_hs is not None]
+    unknown = any(d.state in _MINING and d.lately_hs is None for d in devices)
+    return None if unknown or not known else sum(known)
 
 
 def _hottest(rig: DeviceSnapshot | RigSnapshot) -> int | None:

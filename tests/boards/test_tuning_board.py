@@ -21,6 +21,7 @@ from sv2rig.drivers.bitaxe_raw.emulator import BOARDS, EmulatedControlBoard
 from sv2rig.drivers.bm13xx.driver import DRIVER as CHAINS
 from sv2rig.drivers.bm13xx.emulator import EMULATOR as CHAIN
 from sv2rig.emulation.emulator import EmulatorOptions
+from sv2rig.rig.knobs import recall
 from sv2rig.rig.tuning_records import TuningRecords
 
 # Twenty nonces a second at 525 MHz.
@@ -270,6 +271,41 @@ def test_a_rig_that_is_restarted_goes_on_and_keeps_what_was_found(tmp_path: Path
         assert bench.emulator.pins()["mhz"] == pytest.approx(525, abs=1)
         await bench.end()
         assert troubles == []
+
+    run_virtual(main())
+
+
+def test_what_is_set_holds_until_a_search_has_chosen_and_then_from_the_next_set_on() -> None:
+    def restarted(bench: Bench, kept_mhz: float) -> None:
+        """A rig's next life, with what the user set before and the board's record."""
+        record = bench.record
+        bench.plug = plug_of(bench.wires)
+        bench.plug.tuning = record
+        bench.board = make(bench.plug)
+        assert recall(bench.board, {"frequency": kept_mhz}) == []
+        bench.sink = RecordingSink(bench.board)
+        bench.board.start(bench.sink)
+
+    async def main() -> None:
+        bench = Bench()
+        await bench.mine()
+        bench.board.tune("hashrate", {**QUICK, "maximum_mhz": 600.0})
+        await bench.until(lambda: len(bench.points) == 1)
+        await bench.end()
+        restarted(bench, 500.0)
+        await bench.mine()
+        assert bench.record["active"], "the kept setting does not end it"
+        await bench.tuned()
+        await bench.end()
+        restarted(bench, 500.0)
+        await bench.mine()
+        assert bench.emulator.pins()["mhz"] == pytest.approx(600, abs=1)
+        bench.board.adjust("frequency", 500.0)
+        await bench.end()
+        restarted(bench, 500.0)
+        await bench.mine()
+        assert bench.emulator.pins()["mhz"] == pytest.approx(500, abs=1)
+        await bench.end()
 
     run_virtual(main())
 

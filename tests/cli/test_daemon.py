@@ -260,6 +260,15 @@ async def test_reload(tmp_path: Path) -> None:
             devices = await ask(tmp_path, "GET", "/v1/devices/simulated%3A0")
             assert [s["value"] for s in devices["settings"] if s["name"] == "latency_ms"] == [20.0]
             await process.says("configuration: pools.second.url")
+            waiting = (await ask(tmp_path, "GET", "/v1/config"))["waiting"]
+            assert [key.partition(":")[0] for key in waiting] == ["devices.use"]
+
+            await ask(tmp_path, "POST", "/v1/pools/second/disable")
+            [told] = (await ask(tmp_path, "POST", "/v1/reload"))["changes"]
+            stays = "by command, which stays until the configuration changes it"
+            assert told == f"pools.second was disabled {stays}"
+            pools = await ask(tmp_path, "GET", "/v1/pools")
+            assert [p["state"] for p in pools if p["name"] == "second"] == ["disabled"]
 
             config.write_text(good.replace('name = "home"', 'name = "moved"'))
             process.send(signal.SIGHUP)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
-from sv2rig.rig.config import RigConfig
-from sv2rig.rig.config_diff import Change, diff
+from sv2rig.rig.config import Loaded, RigConfig, load_config
+from sv2rig.rig.config_diff import Change, changes, diff
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
 
@@ -51,6 +52,19 @@ def test_pools_are_known_by_name_not_by_place() -> None:
     assert f"pools.c.url: not set -> stratum2+tcp://c.example:3333/{KEY}" in told
     assert told[-1] == "pools: a, b -> b, a"
     assert not any(text.startswith("pools.b") for text in told)
+
+
+def test_a_user_that_is_no_secret_is_shown(tmp_path: Path) -> None:
+    def loaded(user: str, **environment: str) -> Loaded:
+        file = tmp_path / "rig.toml"
+        file.write_text(pool("a", user) + pool("b", user))
+        return load_config(file, {"HOME": "/nowhere", **environment})
+
+    hidden = loaded("alice", SV2RIG_POOLS__1__USER="geheim")
+    assert [str(change) for change in changes(hidden, loaded("bob"))] == [
+        "pools.a.user: alice -> bob",
+        "pools.b.user: (secret) -> (secret)",
+    ]
 
 
 def test_secrets_change_without_being_told() -> None:

@@ -19,9 +19,12 @@ def test_a_line_that_repeats_is_told_once_and_a_minute_later_how_often() -> None
         assert not repeats.is_new(line, 101.0 + second)
     assert repeats.due(159.9) == []
     [counted] = repeats.due(160.0)
-    assert counted == Line("info", "READY: well … 41 times more in the last minute", "a:1")
+    words = "earlier, 41 times more, the last 19 s ago: READY: well"
+    assert counted == Line("info", words, "a:1")
     assert not repeats.is_new(line, 161.0), "it goes on"
-    assert [c.text for c in repeats.due(220.0)] == ["READY: well … once more in the last minute"]
+    assert [c.text for c in repeats.due(220.0)] == [
+        "earlier, once more, the last 59 s ago: READY: well"
+    ]
     assert repeats.due(280.0) == []
     assert repeats.is_new(line, 281.0)
 
@@ -61,7 +64,7 @@ def test_the_count_says_on_how_many_devices() -> None:
         repeats.is_new(Line("warning", f"hardware error: work {number}", f"a:{number}"), 0.0)
     [line] = repeats.due(60.0)
     assert line.text == (
-        "hardware error: work 63 … 63 times more, on 63 devices, in the last minute"
+        "earlier, 63 times more, on 63 devices, the last 60 s ago: hardware error: work 63"
     )
 
 
@@ -132,5 +135,6 @@ def test_every_line_is_told_or_counted(lines: list[tuple[str, str, str | None, f
 
 
 def _count(text: str) -> int:
-    words = text.partition(" … ")[2].split()
-    return 1 if words[0] == "once" else int(words[0])
+    words = text.partition(" … ")[2] or text.partition("earlier, ")[2]
+    count = words.split()[0]
+    return 1 if count == "once" else int(count)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from store_scene import DISAGREEMENTS, UTC, device, rig, share
 
 from sv2rig.rig.store import Store
@@ -101,6 +102,25 @@ async def test_totals_by_device_and_pool_outlive_the_process(store: Store, tmp_p
     assert found.pools["main"] == Lifetime(accepted=1, stale=1, best_difficulty=5e6)
     assert (found.rig.accepted, found.rig.stale, found.rig.blocks) == (2, 1, 1)
     assert found.rig.hardware_errors == 5
+
+
+async def test_a_part_of_the_rig_never_passes_for_all_of_it(store: Store, tmp_path: Path) -> None:
+    fast = device("fast:1", hashrate_hs=500e9, hashrate_1m_hs=None)
+    slow = device("slow:1", hashrate_hs=7e6, hashrate_1m_hs=6e6)
+    silent = device("new:1", hashrate_hs=None, hashrate_1m_hs=None)
+    idle = device("idle:1", hashrate_hs=None, hashrate_1m_hs=None, state="DISABLED")
+    minutes = [[fast, slow, idle], [fast, slow, silent, idle]]
+    for number, devices in enumerate(minutes):
+        seen = replace(rig(devices, 60.0 * (number + 1)), hashrate_hs=7e6, hashrate_1m_hs=6e6)
+        store.add_samples(UTC + 60 * number, devices, seen)
+    again = reopened(store, tmp_path)
+    try:
+        points = (await again.history(None, UTC, UTC + 120)).points
+        assert [point.hashrate_hs for point in points] == [500e9 + 6e6, None]
+        assert again.totals().rig.hashes == (500e9 + 6e6) * 120
+        assert again.totals().rig.mined_s == 120.0
+    finally:
+        again.close()
 
 
 def test_wishes_outlive_the_process(store: Store, tmp_path: Path) -> None:
