@@ -83,6 +83,7 @@ class Daemon:
         self.commands = Commands(
             self.rig, pools=self.session, quit=self.stop.set, wishes=self.wishes
         )
+        self.rig.notes = self._notes
         if store is not None:
             self.rig.hear_shares(store.add_share)
             self.rig.before = _before(store.totals().rig)
@@ -96,6 +97,11 @@ class Daemon:
             lambda: Backoff(random.Random()),
         )
         return self.session
+
+    def _notes(self) -> tuple[str, ...]:
+        if self.store is None:
+            return ("no store could be opened: shares, history and settings are kept nowhere",)
+        return (self.store.trouble,) if self.store.trouble else ()
 
     def report_from_thread(self, level: str, text: str) -> None:
         """As rig.report, from any thread."""

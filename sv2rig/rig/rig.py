@@ -51,6 +51,7 @@ class Rig:
     """Runs devices against one pool. Readers use snapshot() and events_after() (SnapshotSource).
 
     `waits_for_devices`: devices may be attached later; without any the rig waits for one.
+    `notes` says what else stands in the pictures.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Rig:
         self._share_hearers: list[Callable[[ShareRecord], None]] = []
         if on_event is not None:
             self.hear_events(on_event)
+        self.notes: Callable[[], tuple[str, ...]] = tuple
         self._hashes = 0
         self._meter = HashMeter([_QUARTER_HOUR_S])
         self._waits_for_devices = waits_for_devices
@@ -308,6 +310,7 @@ class Rig:
             pools=self.pool_standings(),
             clock_error_s=self._session.clock_error_s,
             lifetime=lifetime(self.before, total),
+            notes=self.notes(),
         )
 
     def _as_utc(self, moment: float | None) -> float | None:

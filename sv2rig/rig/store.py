@@ -95,6 +95,11 @@ class Store:
         line = milliseconds(utc), text[:LONGEST_TEXT]
         self._writer.add(lambda backlog: backlog.audit.append(line))
 
+    @property
+    def trouble(self) -> str:
+        """While nothing can be written, why and since when, in words."""
+        return self._writer.trouble
+
     def totals(self) -> Totals:
         """The lifetime counters as they stood when the store was opened."""
         return self._totals

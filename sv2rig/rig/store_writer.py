@@ -92,7 +92,8 @@ class Backlog:
 
 
 class Writer:
-    """Owns the connection. `begin_anew(error)` answers a damaged file with a new connection."""
+    """Owns the connection. `begin_anew(error)` answers a damaged file with a new connection.
+    `trouble`: while nothing can be written, why and since when, in words."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class Writer:
         self._backlog = Backlog()
         self._news = threading.Condition()
         self._closing = threading.Event()
-        self._troubled = False
+        self.trouble = ""
         self._unsynced_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
@@ -160,8 +161,8 @@ class Writer:
             return True
         if self._unsynced_since is None:
             self._unsynced_since = time.monotonic()
-        if self._troubled:
-            self._troubled = False
+        if self.trouble:
+            self.trouble = ""
             self._report("good", f"the store is written again; {self._lost_words()}")
         return True
 
@@ -190,8 +191,9 @@ class Writer:
         return True
 
     def _trouble(self, words: str) -> None:
-        if not self._troubled:
-            self._troubled = True
+        if not self.trouble:
+            when = time.strftime("%H:%M%z")
+            self.trouble = f"{words}: shares and samples since {when} wait in memory"
             self._report(
                 "error",
                 f"the store cannot be written: {words}. Mining goes on; the latest "

@@ -140,6 +140,10 @@ async def test_without_a_disk_it_mines_on(tmp_path: Path) -> None:
         async with daemon(tmp_path, "-c", str(config), SV2RIG_STATE_DIR=state) as process:
             await process.says("mining without counters")
             await process.says("channel")
+            told = (await ask(tmp_path, "GET", "/v1/snapshot"))["notes"]
+            assert told == [
+                "no store could be opened: shares, history and settings are kept nowhere"
+            ]
             assert await process.end() == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sqlite3
 import stat
 import subprocess
@@ -106,9 +107,13 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(tmp_path: Path) -> None:
         [told] = [line for line in lines if line.startswith("told")]
         assert float(told.split()[2]) < 0.5  # who tells a share never waits for the disk
         answer(process, "room")
+        trouble = next_line(process)
+        assert trouble.startswith("trouble the disk ")
+        assert re.search(r"since \d\d:\d\d[+-]\d{4} wait in memory$", trouble)
         again = "report good the store is written again; nothing was lost"
         assert next_line(process) == again
         answer(process, "close")
+        assert next_line(process) == "trouble"
         assert next_line(process) == "closed"
     assert query(tmp_path, "SELECT count(*) FROM shares") == [(shares,)]
     assert query(tmp_path, DISAGREEMENTS) == []

@@ -60,8 +60,10 @@ def full(folder: Path) -> None:
             time.sleep(0.05)
     say("told", shares, slowest)
     sys.stdin.readline()
+    say("trouble", store.trouble)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     sys.stdin.readline()
+    say("trouble", store.trouble)
     store.close()
     say("closed")
 
