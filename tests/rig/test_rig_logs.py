@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from sv2rig.cli.output import configure_log
+from sv2rig.cli.output import log_event as screen_log
 from sv2rig.rig.logs import Form, configure, is_journal, log_event
 
 
@@ -85,3 +88,15 @@ def test_secrets_are_in_no_line() -> None:
         assert "hunter2" not in out.getvalue()
         assert out.getvalue().count("(secret)") == 2
         assert "is on" in out.getvalue()
+
+
+def test_commands_without_a_configuration_log_as_the_daemon_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    configure_log()
+    screen_log("good", "a block", "axe0")
+    said = capsys.readouterr().err
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d ", said)
+    assert "a block" in said
+    assert "device=axe0" in said
