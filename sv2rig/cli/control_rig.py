@@ -23,11 +23,12 @@ def status(rig: RigName = None, socket: Socket = None, json: Json = False) -> No
     if json:
         print_json(answer)
         return
-    for line in _status_lines(msgspec.convert(answer, RigSnapshot)):
+    for line in status_lines(msgspec.convert(answer, RigSnapshot)):
         print_text(line)
 
 
-def _status_lines(picture: RigSnapshot) -> list[str]:
+def status_lines(picture: RigSnapshot) -> list[str]:
+    """The rig, its pool, its counts, its troubles, and a line a device."""
     shares, pool = picture.shares, picture.pool
     detail = f" ({pool.detail})" if pool.detail else ""
     lines = [
@@ -43,6 +44,7 @@ def _status_lines(picture: RigSnapshot) -> list[str]:
             f"all-time: {kept.accepted} accepted, {kept.rejected} rejected, {kept.stale} stale; "
             f"best {difficulty(kept.best_difficulty)}, {kept.blocks} blocks"
         )
+    lines += [f"trouble: {note}" for note in picture.notes]
     width = max((len(device.id) for device in picture.devices), default=0)
     for device in picture.devices:
         state = "DISABLED" if not device.enabled else "PAUSED" if device.paused else device.state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import Any, NoReturn
 
@@ -46,31 +45,14 @@ def fail(error: UserError) -> NoReturn:
 
 
 def configure_log() -> None:
-    """Log lines on stderr: time, level, words; colours on a terminal only."""
-    import structlog  # a tenth of a second that commands without a log save
+    """Log lines on stderr, as `sv2rig run` has them unless it is told otherwise."""
+    from sv2rig.rig import logs  # a tenth of a second that commands without a log save
 
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.processors.add_log_level,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
+    logs.configure()
 
 
 def log_event(level: str, text: str, device: str | None = None) -> None:
     """One event of a rig or a pool as a log line."""
-    import structlog
+    from sv2rig.rig import logs
 
-    log = structlog.get_logger()
-    fields = {"device": device} if device else {}
-    with contextlib.suppress(OSError):  # a full disk, a pipe that nobody reads: the rig mines on
-        match level:
-            case "error":
-                log.error(text, **fields)
-            case "warning":
-                log.warning(text, **fields)
-            case _:
-                log.info(text, **fields)
+    logs.log_event(level, text, device=device)

@@ -88,6 +88,8 @@ def top(
         raise UserError("--socket (or --rig), --replay and --ssh exclude each other")
     if record is not None and (replay is not None or stdio):
         raise UserError("--record is for a rig that runs, not with --replay")
+    if replay is not None:
+        _check_readable(replay)
     if not (once or json or stdio) and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("here is no terminal for the screen: --once prints it, --json its data")
     voice = _Voice()
@@ -100,6 +102,13 @@ def top(
 
         link = SocketLink(socket_of(rig, socket))
         asyncio.run(_relay(link) if stdio else _live(link, view, record, voice))
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}", EXIT_FAILED) from error
 
 
 class _Voice:

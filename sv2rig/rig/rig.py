@@ -319,8 +319,8 @@ class Rig:
             power_w=sum_of_known(d.power_w for d in devices),
             pools=self.pool_standings(),
             clock_error_s=self._session.clock_error_s,
-            notes=self.notes(),
             lifetime=lifetime(self.before, total),
+            notes=self.notes(),
         )
 
     def _as_utc(self, moment: float | None) -> float | None:

@@ -120,9 +120,9 @@ class LifetimeSnapshot(msgspec.Struct, frozen=True):
 class RigSnapshot(msgspec.Struct, frozen=True):
     """The rig as a whole. `sequence` grows by one with each snapshot published. `pool` is the one
     that is mined on, `pools` are all. `clock_error_s`: by how much this machine's clock is ahead of
-    the true time (negative: behind), where something showed that it is off. `lifetime`: None where
-    nothing is kept. `hashrate_1m_hs` has the present rate of devices that do not know a minute's
-    yet. `notes`: troubles of the rig that last, in words, such as a full disk."""
+    the true time (negative: behind), where something showed that it is off. `hashrate_1m_hs` has
+    the present rate of devices that do not know a minute's yet. `lifetime`: None where nothing is
+    kept. `notes`: troubles of the rig that last, in words, such as a full disk."""
 
     schema: int
     sequence: int
@@ -144,8 +144,8 @@ class RigSnapshot(msgspec.Struct, frozen=True):
     power_w: float | None = None
     pools: tuple[PoolStanding, ...] = ()
     clock_error_s: float | None = None
-    notes: tuple[str, ...] = ()
     lifetime: LifetimeSnapshot | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ class Banners(Vertical):
     """The bars, the most urgent one on top."""
 
     def compose(self) -> ComposeResult:
-        for name in ("silent", "block", "pool", "version"):
+        for name in ("silent", "block", "pool", "notes", "version"):
             banner = Banner(id=name)
             banner.display = False
             yield banner
@@ -48,6 +48,7 @@ class Banners(Vertical):
             return False
         self.silent(watch.silent_s, rig.time, watch.lost)
         self.query_one("#pool", Banner).say(trouble(rig))
+        self.query_one("#notes", Banner).say("; ".join(plain(note) for note in rig.notes))
         self.version(watch.other_version)
         return self.blocks(watch.new_blocks, blocks_of(rig))
 

@@ -74,6 +74,11 @@ def test_mistakes_end_with_status_2(
     assert words in error
 
 
+def test_a_recording_that_is_not_there_is_what_is_wrong(environment: dict[str, str]) -> None:
+    words = "sv2rig: not/there: No such file or directory\n"
+    assert run(environment, "--replay", "not/there") == (1, "", words)
+
+
 def test_text_and_json(environment: dict[str, str], rig: Path) -> None:
     status, out, _ = run(environment, "--once")
     assert status == 0

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from sv2rig.cli.output import configure_log
+from sv2rig.cli.output import log_event as screen_log
 from sv2rig.rig.logs import Form, configure, is_journal, log_event
 
 
@@ -98,3 +101,15 @@ class Full(io.StringIO):
 def test_a_log_that_cannot_be_written_ends_nothing() -> None:
     configure(Form.HUMAN, stream=Full())
     log_event("info", "hello")
+
+
+def test_commands_without_a_configuration_log_as_the_daemon_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    configure_log()
+    screen_log("good", "a block", "axe0")
+    said = capsys.readouterr().err
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d ", said)
+    assert "a block" in said
+    assert "device=axe0" in said
