@@ -75,7 +75,7 @@ def history(
             f"{_reading(point['temperature_c'], '°C')}  {_reading(point['power_w'], 'W')}"
         )
     if not answer["points"]:
-        print_text("nothing is kept of that time")
+        print_text("samples are kept once a minute: there are none of that time yet")
 
 
 def _reading(value: float | None, unit: str) -> str:
