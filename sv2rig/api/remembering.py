@@ -21,7 +21,13 @@ def _span(call: Call) -> tuple[float, float]:
 
 
 async def _history(call: Call) -> History:
-    return await _store(call).history(call.query.device, *_span(call), call.query.points)
+    store, device = _store(call), call.query.device
+    kept = await store.history(device, *_span(call), call.query.points)
+    if device is not None and not kept.points:
+        here = {shown.id for shown in call.rig.source.snapshot().devices}
+        if device not in here | (await store.totals_now()).devices.keys():
+            raise ApiProblemError(404, f"no device {device!r} is here or has ever been", "device")
+    return kept
 
 
 async def _shares(call: Call) -> tuple[ShareRecord, ...]:
@@ -49,7 +55,7 @@ REMEMBERING = (
         History,
         _history,
         query=HistoryQuery,
-        refusals=(503,),
+        refusals=(404, 503),
     ),
     Route(
         "GET",

@@ -33,6 +33,12 @@ __all__ = ["ConfigError", "ConfigMissingError", "Loaded", "RigConfig", "load_con
 HIDDEN = "(secret)"  # instead of one
 STATE_VARIABLE = "STATE_DIRECTORY"  # set by systemd
 _ETC = Path("/etc/sv2rig/rig.toml")
+_UNCLOSED = (
+    r"Illegal character '\n'",
+    r"Illegal character '\r'",
+    "Unterminated string",
+    'Expected "\'"',
+)
 LARGEST = 1 << 20  # bytes of a configuration or of a secret's file
 
 
@@ -168,11 +174,23 @@ def _parsed(text: str, path: Path | None) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         words = str(error)
-        at = re.search(r" \(at line (\d+), column \d+\)$", words)
+        at = re.search(r" \(at line (\d+), column (\d+)\)$", words)
         line = int(at.group(1)) if at else text.count("\n") + 1
+        where = f" at column {at.group(2)}" if at else ""
         words = re.sub(r" \(at .*\)$", "", words)
-        finding = Finding(f"{path}:{line}", "", f"is no TOML: {words}")
+        if words in _UNCLOSED:
+            line = line if at else _with_odd_quotes(text) or line
+            words = "a text does not end: is a quote not closed?"
+        elif words == "Invalid value":
+            words = "a value is missing or wrong: is a text without quotes?"
+        finding = Finding(f"{path}:{line}", "", f"is no TOML{where}: {words}")
         raise ConfigError([finding]) from None
+
+
+def _with_odd_quotes(text: str) -> int | None:
+    """The first line in which one ' is left over; tomllib says only that the text ended."""
+    lines = enumerate(text.splitlines(), 1)
+    return next((number for number, line in lines if line.count("'") % 2), None)
 
 
 def _no_secrets_in_file(raw: dict[str, Any], origins: Origins) -> list[Finding]:

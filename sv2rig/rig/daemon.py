@@ -146,7 +146,8 @@ class Daemon:
             await asyncio.sleep(STOP_GRACE_S / 4)
 
     async def _tick_for_ever(self) -> None:
-        watch = Watch(self.rig.snapshot())
+        earlier = None if self.store is None else self.store.totals().rig.blocks
+        watch = Watch(self.rig.snapshot(), earlier)
         due = {self._sample: SAMPLE_EVERY_S, self._tell: STATUS_EVERY_S, self._line: LINE_EVERY_S}
         nexts = {act: self._loop.time() + every for act, every in due.items()}
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import zip_longest
 
 import msgspec
 
@@ -38,16 +39,18 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Compares each picture with the one before; the first one is where the rig started."""
+    """Compares each picture with the one before; the first one is where the rig started.
+    `earlier_blocks`: those of the rig's earlier lives, None where nobody keeps them."""
 
-    def __init__(self, first: RigSnapshot) -> None:
+    def __init__(self, first: RigSnapshot, earlier_blocks: int | None = None) -> None:
         self._before = first
+        self._earlier_blocks = earlier_blocks
         self._down: set[str] = set()
 
     def seen(self, now: RigSnapshot) -> list[Happening]:
         """What happened since the last picture that was given."""
         before, self._before = self._before, now
-        found = list(_blocks(before, now))
+        found = list(_blocks(before, now, self._earlier_blocks))
         devices = {device.id: device for device in before.devices}
         for device in now.devices:
             found += _of_device(devices.get(device.id), device, now.time)
@@ -68,10 +71,17 @@ class Watch:
             yield Happening(Kind.POOL_BACK, now.time, f"pool {pool.name} is back", pool=pool.name)
 
 
-def _blocks(before: RigSnapshot, now: RigSnapshot) -> Iterator[Happening]:
-    for number in range(before.blocks_found + 1, now.blocks_found + 1):
-        text = f"block found, number {number} of this rig"
-        yield Happening(Kind.BLOCK_FOUND, now.time, text, pool=now.pool.name or None)
+def _blocks(before: RigSnapshot, now: RigSnapshot, earlier: int | None) -> Iterator[Happening]:
+    known = {device.id: device.blocks for device in before.devices}
+    finders = [
+        device.id for device in now.devices for _ in range(known.get(device.id, 0), device.blocks)
+    ]
+    numbers = range(before.blocks_found + 1, now.blocks_found + 1)
+    for number, device in zip_longest(numbers, finders[: len(numbers)]):
+        text = f"block found{f' by {device}' if device else ''}, number {number} of this rig"
+        if earlier is not None:
+            text += f" since its start and {earlier + number} in all"
+        yield Happening(Kind.BLOCK_FOUND, now.time, text, device, now.pool.name or None)
 
 
 def _of_device(

@@ -1,8 +1,8 @@
 """The user's own command, run when something happens: to send a message, to ring a bell.
 
 No shell is asked. The command learns what happened from its environment (SV2RIG_EVENT,
-SV2RIG_EVENT_TIME, _TEXT, _RIG, and _DEVICE or _POOL where there is one) and, as JSON, from its
-standard input. The configuration's own variables, which may hold secrets, are kept from it.
+SV2RIG_EVENT_TIME, _TEXT, _RIG, and _DEVICE and _POOL as far as it is about one) and, as JSON, from
+its standard input. The configuration's own variables, which may hold secrets, are kept from it.
 """
 
 from __future__ import annotations

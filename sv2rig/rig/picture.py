@@ -52,6 +52,7 @@ def device_picture(device: RigDevice, tally: Tally, rig_mines: bool) -> DeviceSn
         rated_hs=info.rated_hs,
         hot_c=info.hot_c,
         best_difficulty=difficulty_of(tally.best_hash),
+        blocks=tally.blocks,
     )
 
 

@@ -59,6 +59,7 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
     rated_hs: float | None = None
     hot_c: float | None = None
     best_difficulty: float | None = None
+    blocks: int = 0
 
     @property
     def lately_hs(self) -> float | None:

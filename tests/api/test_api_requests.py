@@ -398,3 +398,15 @@ def test_the_stores_line_names_the_device_too(tmp_path: Path) -> None:
     assert newest == f"{who}: pause all"
     assert low.startswith(f"{who}: board:0: set frequency_mhz to 1 MHz: refused: ")
     assert first == f"{who}: board:0: set frequency_mhz to 300 MHz"
+
+
+def test_the_history_of_a_device_that_never_was_is_refused(tmp_path: Path) -> None:
+    def act(client: RigClient) -> None:
+        assert client.get("/v1/history?device=board:0")["points"] == []
+        assert refused(client, "GET", "/v1/history?device=nope").status == 404
+
+    async def main() -> None:
+        async with with_everything(tmp_path) as (_, places):
+            await asyncio.to_thread(act, RigClient(places.socket))
+
+    asyncio.run(main())

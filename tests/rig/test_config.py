@@ -188,8 +188,10 @@ WRONG: list[tuple[str, str]] = [
      "pool's words"),
     (f'[[pools]]\nuser = ""\nurl = "{URL}"', ":5: pools[1].user: found 0 bytes, wanted 1 to 255, in the pool's words"),
     (f'[[pools]]\nuser = 7\nurl = "{URL}"', ":5: pools[1].user: found something else, wanted text in quotes"),
-    ("a = ", ":4: is no TOML: Invalid value"),
-    ('user = "twice"', ":4: is no TOML: Cannot overwrite a value"),
+    ("a = ", ":4: is no TOML at column 5: a value is missing or wrong: is a text without quotes?"),
+    ('user = "twice"', ":4: is no TOML at column 15: Cannot overwrite a value"),
+    ('a = "b\nc = 1', ":4: is no TOML at column 7: a text does not end: is a quote not closed?"),
+    ("a = 'b\nc = 1", ":4: is no TOML: a text does not end: is a quote not closed?"),
 ]  # fmt: skip
 
 

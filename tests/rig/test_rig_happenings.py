@@ -66,6 +66,14 @@ def test_each_block_is_told_once_and_old_ones_never() -> None:
     )
 
 
+def test_a_block_names_its_device_and_the_number_of_the_rigs_life() -> None:
+    found = replace(RIG, blocks_found=4, devices=(replace(DEVICE, blocks=1),))
+    [told] = Watch(RIG, 7).seen(found)
+    assert told.device == "axe0"
+    assert told.text == "block found by axe0, number 4 of this rig since its start and 11 in all"
+    assert Watch(found, 7).seen(found) == []
+
+
 def test_a_device_goes_and_comes_back() -> None:
     lost = device("LOST", "unplugged")
     assert told(device("MINING", ""), lost, lost, device("INIT", "plugged in")) == [

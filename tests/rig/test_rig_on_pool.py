@@ -29,6 +29,7 @@ def test_a_rig_mines_and_both_ends_count_the_same(standard: bool) -> None:
         assert end.shares.accepted == pool.server.counts.shares_accepted
         assert pool.server.counts.shares_rejected == 0
         assert end.blocks_found == pool.server.counts.blocks_found > 0
+        assert end.blocks_found == sum(device.blocks for device in end.devices)
         assert end.hardware_errors == 0
         assert all(device.shares.accepted > 0 for device in end.devices)
         assert end.shares.accepted > 150  # of 300 (600 on two standard channels), with luck
