@@ -71,7 +71,7 @@ def history(
     for line in lines:
         print_text(line)
     if not lines:
-        print_text("nothing is kept of that; samples are taken once a minute")
+        print_text("nothing is kept of that")
 
 
 def sample_lines(answer: Any) -> Iterator[str]:
