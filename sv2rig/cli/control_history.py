@@ -98,10 +98,11 @@ def _totals(answer: Any) -> Iterator[str]:
         f"{'best':>6}  {'HW errors':>9}  {'mined':>7}"
     )
     for name, counts in rows:
+        mined = "–" if counts["mined_s"] is None else duration(counts["mined_s"])
         yield (
             f"{name:{width}}  {counts['accepted']:9}  {counts['rejected']:8}  {counts['stale']:7}  "
             f"{counts['blocks']:6}  {difficulty(counts['best_difficulty']):>6}  "
-            f"{counts['hardware_errors']:9}  {duration(counts['mined_s']):>7}"
+            f"{counts['hardware_errors']:9}  {mined:>7}"
         )
 
 
