@@ -52,6 +52,7 @@ class DeviceScreen(Screen[None]):
         self.device_id = device_id
         self._span_s = SPANS_S[0]
         self._settings: list[dict[str, Any]] = []
+        self._settings_words = ""
         self._stored: tuple[Sample, ...] = ()
         self._stored_words = "asking the rig for its history"
 
@@ -67,8 +68,7 @@ class DeviceScreen(Screen[None]):
 
     def on_mount(self) -> None:
         table = self._table()
-        table.border_title = "settings: enter changes one"
-        for label, width in (("setting", 24), ("value", 14), ("limits", 20), ("", 60)):
+        for label, width in (("setting", 24), ("value", 14), ("limits", 20)):
             table.add_column(label, width=width)
         table.focus()
         self.set_interval(REFRESH_S, self.refresh_settings)
@@ -78,6 +78,7 @@ class DeviceScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw, self._app.seen)
+        self.call_after_refresh(self._draw_title)
 
     # -- what the rig tells when it is asked
 
@@ -91,9 +92,11 @@ class DeviceScreen(Screen[None]):
         try:
             found = await self._app.link.ask("GET", device_path(self.device_id))
         except (RefusedError, LinkError) as error:
-            self._table().border_title = f"settings: {fit(plain(str(error)), 100)}"
+            self._settings_words = str(error)
+            self._draw_title()
             return
-        self._table().border_title = "settings: enter changes one"
+        self._settings_words = ""
+        self._draw_title()
         if found["settings"] != self._settings:
             self._settings = found["settings"]
             self._draw_settings()
@@ -147,10 +150,20 @@ class DeviceScreen(Screen[None]):
                 Text(plain(setting["name"])),
                 Text(f"{setting['value']:g} {unit}", "bold"),
                 paint(Text(f"{setting['minimum']:g} to {setting['maximum']:g}", DIM)),
-                paint(Text(plain(setting["help"]), DIM)),
                 key=setting["name"],
             )
         table.move_cursor(row=min(row, max(len(self._settings) - 1, 0)))
+
+    def on_data_table_row_highlighted(self) -> None:
+        self._draw_title()
+
+    def _draw_title(self) -> None:
+        """Why there are no settings, or what the one under the cursor is."""
+        table, row = self._table(), self._table().cursor_row
+        words = self._settings_words or "enter changes one"
+        if not self._settings_words and 0 <= row < len(self._settings):
+            words += f": {self._settings[row]['help']}"
+        table.border_title = fit(f"settings: {plain(words)}", max(table.size.width - 4, 1))
 
     def _table(self) -> DataTable[Text]:
         return cast("DataTable[Text]", self.query_one("#device-settings", DataTable))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from sv2rig.rig.snapshot import PoolSnapshot, PoolStanding, RigSnapshot
@@ -13,6 +14,7 @@ from sv2rig.tui.text import UNKNOWN, Part, count, fit, fit_middle, percent, plai
 from sv2rig.tui.watch import Watch
 from sv2rig.units import difficulty, duration
 
+_SHORTEST_HOST = 12
 _FACTS = 2  # lines about the pool that is mined on
 
 
@@ -75,12 +77,13 @@ def _latency(milliseconds: float | None) -> str:
 
 
 def _place(pool: PoolStanding, width: int) -> str:
-    """Its name and host, or the host alone where the name says no more or there is no room."""
-    host = _split(pool.url)[0] or "no pool yet"
-    both = f"{plain(pool.name)} {host}"
-    if pool.name and pool.name not in host and len(both) <= width:
-        return both
-    return fit_middle(host, width)
+    """Its name and, where there is room, its host; the host alone where the name says no more."""
+    host, name = _split(pool.url)[0] or "no pool yet", plain(pool.name)
+    if name in ("", host, host.rpartition(":")[0]):
+        return fit_middle(host, width)
+    room = width - cell_len(name) - 1
+    fits = room >= min(_SHORTEST_HOST, cell_len(host))
+    return f"{name} {fit_middle(host, room)}" if fits else fit_middle(name, width)
 
 
 def _split(url: str) -> tuple[str, str]:

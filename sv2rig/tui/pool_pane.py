@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sv2rig.tui.operated import OperatedRig
 
 _WIDTHS = {"order": 3, "name": 14, "state": 13, "for": 8, "answered": 9, "user": 18}
+_NARROWEST_URL = 24
 
 
 class PoolScreen(Screen[None]):
@@ -47,6 +49,7 @@ class PoolScreen(Screen[None]):
         super().__init__()
         self._pools: tuple[PoolStanding, ...] = ()
         self._shown: list[tuple[Text, ...]] = []
+        self._url_room = 0
 
     @property
     def _app(self) -> OperatedRig:
@@ -58,12 +61,24 @@ class PoolScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        table = self._table()
-        for label, width in _WIDTHS.items():
-            table.add_column(label if label != "order" else "#", width=width)
-        table.add_column("URL", width=100)
-        table.focus()
+        self._table().focus()
+        self._lay_out(self.app.size.width)
         self.call_after_refresh(self.draw, self._app.seen)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._lay_out(event.size.width)
+        self.draw(self._app.seen)
+
+    def _lay_out(self, width: int) -> None:
+        """The columns; that of the URL, which stands below too, where it has room."""
+        table, room = self._table(), width - sum(_WIDTHS.values()) - 2 * len(_WIDTHS) - 2
+        table.clear(columns=True)
+        self._shown = []
+        for label, cells in _WIDTHS.items():
+            table.add_column(label if label != "order" else "#", width=cells)
+        self._url_room = room if room >= _NARROWEST_URL else 0
+        if self._url_room:
+            table.add_column("URL", width=self._url_room)
 
     def draw(self, watch: Watch) -> None:
         """A new picture."""
@@ -72,7 +87,7 @@ class PoolScreen(Screen[None]):
         self._pools = standings(watch.rig)
         paint = palette_of(self.app).paint
         rows = [
-            tuple(map(paint, pool_row(place, pool, watch.rig)))
+            tuple(map(paint, pool_row(place, pool, watch.rig, self._url_room)))
             for place, pool in enumerate(self._pools, 1)
         ]
         table = self._table()
@@ -153,8 +168,8 @@ class PoolScreen(Screen[None]):
         self.app.push_screen(Ask("add a pool", lines, done))
 
 
-def pool_row(place: int, pool: PoolStanding, rig: RigSnapshot) -> tuple[Text, ...]:
-    """A pool's cells."""
+def pool_row(place: int, pool: PoolStanding, rig: RigSnapshot, url_room: int) -> tuple[Text, ...]:
+    """A pool's cells; without its URL where that has no room."""
     mark, role = look(pool.state)
     answered = since(pool.probed, rig.time)
     texts = {
@@ -169,4 +184,4 @@ def pool_row(place: int, pool: PoolStanding, rig: RigSnapshot) -> tuple[Text, ..
         Text(cell(text, _WIDTHS[key]), role if key == "state" else "bold" if pool.is_active else "")
         for key, text in texts.items()
     ]
-    return (*cells, Text(short_url(pool.url, 100), DIM))
+    return (*cells, Text(short_url(pool.url, url_room), DIM)) if url_room else tuple(cells)

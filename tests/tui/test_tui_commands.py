@@ -170,6 +170,7 @@ async def test_one_device_and_its_settings(size: tuple[int, int]) -> None:
             "frequency",
             "500 MHz",
             "50 to 800",
+            "enter changes one: The chips' clock.",
         ):
             assert any(words in line for line in shown), words
         assert any("temperature" in line and "▁" in line and "█" in line for line in shown)
@@ -270,3 +271,15 @@ async def test_a_dismissed_block_stays_so_when_the_screen_comes_again(tmp_path: 
     assert " BLOCK FOUND " in await banner(path, 1)
     (tmp_path / "file").touch()
     assert await banner(tmp_path / "file" / "d.json", 1, "d") == ""  # no folder: the screen goes on
+
+
+@pytest.mark.parametrize(("size", "has_url"), [((80, 24), False), ((120, 40), True)])
+async def test_the_pools_columns_fit(size: tuple[int, int], has_url: bool) -> None:
+    app, _, _ = screen(device(1))
+    async with app.run_test(size=size) as pilot:
+        await polled(app, pilot)
+        await pilot.press("P")
+        shown = await settled(app, pilot)
+        head = next(line for line in shown if " name " in line)
+        assert head.split()[-1] == ("URL" if has_url else "user")
+        assert any("pool.example:34254" in line for line in shown[-5:])
