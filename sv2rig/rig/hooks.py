@@ -47,6 +47,10 @@ class Outcome:
     seconds: float
     said: str = ""
 
+    def __str__(self) -> str:
+        said = f"; it said: {self.said}" if self.said else ""
+        return f"{self.trouble or f'the hook ran, in {self.seconds:.1f} s'}{said}"
+
 
 class Hooks:
     """Runs the command at most once at a time for each kind of event, beside everything else.

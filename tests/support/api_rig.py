@@ -19,6 +19,8 @@ from sv2rig.api.rig import ApiRig, ConfigShown
 from sv2rig.api.server import serve_api
 from sv2rig.boards.line import BoardError
 from sv2rig.rig.commands import Commands
+from sv2rig.rig.config_diff import Change
+from sv2rig.rig.hooks import Outcome
 from sv2rig.rig.store import Store
 
 
@@ -87,10 +89,10 @@ async def with_everything(
     store = Store.open(folder / "state", a_rig.run.rig.report)
 
     async def reload() -> Sequence[str]:
-        return ["devices.latency_ms: 50 becomes 20"]
+        return [str(Change("devices.latency_ms", 50, 20, "restart"))]
 
     async def notify() -> str:
-        return "the hook ended with 0"
+        return str(Outcome(None, 0.04))
 
     api = replace(
         a_rig.api,
