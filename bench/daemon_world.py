@@ -138,7 +138,7 @@ class Cpu:
 
     def percent(self) -> float:
         spent = used(self._process) - self._used
-        return round(100 * spent / (time.monotonic() - self._at), 1)
+        return round(100 * spent / (time.monotonic() - self._at), 2)
 
 
 @contextlib.contextmanager

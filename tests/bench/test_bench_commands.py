@@ -113,9 +113,8 @@ def test_daemon_bench_measures_a_whole_rig_and_who_looks_at_it() -> None:
         *("daemon", "--boards", "2", "--seconds", "3", "--attach", "1", "--stalled", "5"),
         *("--part", "cost", "--part", "stalled"),  # each starts and ends a whole rig
     )
-    # A quiet daemon takes less than a tick of the CPU clock in 3 s.
-    assert 0 <= report["daemon_cpu_percent"] < 100
-    assert 0 <= report["screen_cpu_percent"] < 100
+    assert 0 < report["daemon_cpu_percent"] < 100
+    assert 0 < report["screen_cpu_percent"] < 100
     assert report["client_messages"] >= 3
     assert report["client_scrapes"] >= 1
     assert 0 < report["attach_median_s"] == report["attach_worst_s"]
