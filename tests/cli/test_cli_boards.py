@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from rig_processes import SV2RIG, heard, said
 
 PATIENCE_S = 60.0
 POOL = ("pool", "run", "--simulated-chain", "--listen", "127.0.0.1:0", "--json")
@@ -23,27 +20,6 @@ NO_POOL = "stratum2+tcp://127.0.0.1:1/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9x
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-
-
-@contextmanager
-def running(environment: dict[str, str], *args: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "sv2rig"), *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def said(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout is not None
-    return json.loads(process.stdout.readline())
 
 
 def until_line(process: subprocess.Popen[str], *words: str) -> str:
@@ -65,23 +41,23 @@ def test_a_board_that_is_not_there_is_waited_for(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "sv2rig/emulated/icarus"
-    with running(environment, *POOL) as pool:
+    with heard(environment, *POOL) as pool:
         rig_args = mine(said(pool)["url"], f"serial:{path}?driver=icarus")
-        with running(environment, *rig_args) as rig:
+        with heard(environment, *rig_args) as rig:
             line = until_line(rig, str(path))
             assert "nothing is there yet" in line
-            with running(environment, "emulate", "icarus", *OFTEN) as emulator:
+            with heard(environment, "emulate", "icarus", *OFTEN) as emulator:
                 assert said(emulator)["boards"][0]["ports"]["data"] == str(path)
                 until_line(rig, "READY")
             until_line(rig, "LOST")  # the emulator was killed
 
 
 def test_a_port_in_use_is_explained(environment: dict[str, str]) -> None:
-    with running(environment, "emulate", "icarus", *OFTEN) as emulator:
+    with heard(environment, "emulate", "icarus", *OFTEN) as emulator:
         path = said(emulator)["boards"][0]["ports"]["data"]
         other = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         fcntl.flock(other, fcntl.LOCK_EX)
-        with running(environment, *mine(NO_POOL, f"serial:{path}?driver=icarus")) as rig:
+        with heard(environment, *mine(NO_POOL, f"serial:{path}?driver=icarus")) as rig:
             line = until_line(rig, "SICK")
             assert f"{path} is in use by another program" in line
             assert "next try in" in line
@@ -152,7 +128,7 @@ def test_what_makes_no_sense_is_one_line_and_status_2(
     environment: dict[str, str], device: str, told: str
 ) -> None:
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "sv2rig"), *mine(NO_POOL, device)],
+        [SV2RIG, *mine(NO_POOL, device)],
         env=environment,
         capture_output=True,
         text=True,

@@ -6,21 +6,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rig_processes import SV2RIG, heard, said
 
 from sv2rig.api.client import RigClient, find_rigs
 from sv2rig.rig.runtime_folder import runtime_folder
 from sv2rig.sv2.authority import encode_authority_key
 from sv2rig.sv2.secp256k1 import xonly_public_key
 
-SV2RIG = str(Path(sys.executable).parent / "sv2rig")
 PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.1
 WANTED_SHARES = 5
@@ -33,28 +31,6 @@ POOL = ("pool", "run", "--simulated-chain", "--listen", "127.0.0.1:0", "--json")
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-
-
-@contextmanager
-def running(environment: dict[str, str], *args: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [SV2RIG, *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def said(process: subprocess.Popen[str]) -> Any:
-    """Its next line of JSON."""
-    assert process.stdout is not None
-    return json.loads(process.stdout.readline())
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[Any, str, float]:
@@ -102,12 +78,12 @@ def test_its_shares_are_accepted(
     environment: dict[str, str], board: str, options: tuple[str, ...]
 ) -> None:
     with (
-        running(environment, "emulate", board, *OFTEN, *options, "--json") as emulator,
-        running(environment, *POOL, "--shares-per-minute", "300") as pool,
+        heard(environment, "emulate", board, *OFTEN, *options, "--json") as emulator,
+        heard(environment, *POOL, "--shares-per-minute", "300") as pool,
     ):
         device, url = said(emulator)["boards"][0]["device"], said(pool)["url"]
         mine = ("mine", url, "--user", "u", "--device", device, "--headless", "--json")
-        with running(environment, *mine) as rig:
+        with heard(environment, *mine) as rig:
             until(environment, lambda rig: rig["shares"]["accepted"] >= WANTED_SHARES)
             mined, log, took = ended(rig)
         ledger = ended(emulator)[0]["ledgers"][board]
@@ -128,14 +104,14 @@ def is_up(rig: Any) -> bool:
 def test_what_is_set_reaches_the_board_and_outlives_an_unplug(environment: dict[str, str]) -> None:
     device = "bm13xx:emulated_bm13xx"
     mine = ("mine", NOWHERE, "--user", "u", "--device", "serial:emulated:bm13xx?driver=bm13xx")
-    with running(environment, "emulate", "bm13xx", "--json") as emulator:
+    with heard(environment, "emulate", "bm13xx", "--json") as emulator:
         said(emulator)
-        with running(environment, *mine, "--headless", "--json") as rig:
+        with heard(environment, *mine, "--headless", "--json") as rig:
             until(environment, lambda rig: bool(rig["devices"]) and is_up(rig))
             assert run(environment, "set", device, "frequency=100") == "frequency = 100 MHz\n"
             ended(emulator)
             until(environment, lambda rig: rig["devices"][0]["state"] == "LOST")
-            with running(environment, "emulate", "bm13xx", "--json") as again:
+            with heard(environment, "emulate", "bm13xx", "--json") as again:
                 said(again)
                 until(environment, is_up)
                 assert run(environment, "set", device) == "frequency = 100 MHz\n"
@@ -151,9 +127,9 @@ def test_a_board_that_cools_is_waited_for_until_the_next_ctrl_c(
     device = "serial:emulated:bitaxe_raw?driver=bitaxe_raw"
     hot = ("emulate", "bitaxe_raw", "--option", "ambient=49", "--json")
     mine = ("mine", NOWHERE, "--user", "u", "--device", device, "--headless")
-    with running(environment, *hot) as emulator:
+    with heard(environment, *hot) as emulator:
         said(emulator)
-        with running(environment, *mine) as rig:
+        with heard(environment, *mine) as rig:
             until(environment, lambda rig: bool(rig["devices"]) and is_up(rig))
             rig.send_signal(signal.SIGINT)
             assert rig.stderr is not None

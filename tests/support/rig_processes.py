@@ -40,17 +40,25 @@ def private_environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(environment: dict[str, str], *args: str) -> Iterator[subprocess.Popen[str]]:
-    """A command of sv2rig; its log is not read."""
+def running(
+    environment: dict[str, str], *args: str, log: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    """A command of sv2rig. `log`: subprocess.PIPE where its log is to be read."""
     process = subprocess.Popen(
-        [SV2RIG, *args], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=environment,
-    )  # fmt: skip
+        [SV2RIG, *args], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+    )
     try:
         yield process
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def heard(environment: dict[str, str], *args: str) -> Iterator[subprocess.Popen[str]]:
+    """The same, with its log to be read."""
+    with running(environment, *args, log=subprocess.PIPE) as process:
+        yield process
 
 
 def said(process: subprocess.Popen[str]) -> Any:
